@@ -1,0 +1,53 @@
+// The difference between two forwarding tables: what a data plane commits as one transaction.
+import type { IpAddress } from '../resources/address.ts';
+import type { Endpoint, Entry, Ring } from './table.ts';
+
+export interface Change {
+  readonly added: readonly Entry[];
+  readonly removed: readonly Entry[];
+  /** The same endpoint with another target. */
+  readonly replaced: readonly { readonly before: Entry; readonly after: Entry }[];
+  readonly rings: readonly RingChange[];
+  readonly backendsAdded: readonly IpAddress[];
+  readonly backendsRemoved: readonly IpAddress[];
+  readonly localAddressesAdded: readonly IpAddress[];
+  readonly localAddressesRemoved: readonly IpAddress[];
+  /** Established flows that end in the same commit. */
+  readonly ending: readonly FlowSelector[];
+}
+
+/** A ring that appears (`before` absent), goes (`after` absent) or changes; the number is the same on both sides. */
+export type RingChange =
+  | { readonly before?: undefined; readonly after: Ring }
+  | { readonly before: Ring; readonly after?: undefined }
+  | { readonly before: Ring; readonly after: Ring };
+
+/** Which established flows end. */
+export type FlowSelector =
+  /** All flows through an endpoint to one backend. */
+  | { readonly kind: 'nat'; readonly endpoint: Endpoint; readonly backend: IpAddress }
+  /** All flows through an endpoint. */
+  | { readonly kind: 'endpoint'; readonly endpoint: Endpoint }
+  /** All flows, or the UDP ones only, that a ring gave to one member. */
+  | {
+      readonly kind: 'ring-member';
+      readonly ring: number;
+      readonly backend: IpAddress;
+      readonly udpOnly: boolean;
+    };
+
+/** True when committing the change would do nothing. */
+export function isEmpty(change: Change): boolean {
+  return (
+    change.added.length +
+      change.removed.length +
+      change.replaced.length +
+      change.rings.length +
+      change.backendsAdded.length +
+      change.backendsRemoved.length +
+      change.localAddressesAdded.length +
+      change.localAddressesRemoved.length +
+      change.ending.length ===
+    0
+  );
+}

@@ -1,0 +1,93 @@
+// The forwarding table: flat, immutable, and all that a data plane ever sees. See ../../CONTRIBUTING.md, "The forwarding table".
+import type { Map as PersistentMap } from 'immutable';
+import type { Family, IpAddress, Port, Transport } from '../resources/address.ts';
+
+/** Where a client knocks. Port 0 means every port that no more specific endpoint of the address claims. */
+export interface Endpoint {
+  readonly address: IpAddress;
+  readonly transport: Transport;
+  readonly port: Port | 0;
+}
+
+/** One to one: always the same machine. Port 0 leaves the port as it is. */
+export interface NatTarget {
+  readonly kind: 'nat';
+  readonly address: IpAddress;
+  readonly port: Port | 0;
+  readonly masquerade: boolean;
+}
+
+/** Spread over a ring. Port 0 leaves the port as it is. */
+export interface BalancedTarget {
+  readonly kind: 'balanced';
+  /** `Ring.number` of a ring of the same table. */
+  readonly ring: number;
+  readonly affinity: Affinity;
+  readonly port: Port | 0;
+  readonly masquerade: boolean;
+}
+
+/** The fields that are hashed to a slot of the ring. */
+export type Affinity = 'five-tuple' | 'client-ip' | 'client-ip-protocol';
+
+export type Target = NatTarget | BalancedTarget;
+
+/** One line of the table. Entries are compared by identity: what did not change stays the same object. */
+export interface Entry {
+  readonly endpoint: Endpoint;
+  readonly target: Target;
+}
+
+/** Slots of a ring; each a prime, so that every member's permutation visits all slots (Maglev, NSDI 2016, section 3.4). */
+export type RingSize = 1021 | 16381 | 65537;
+
+/** A consistent-hashing table of one pool, shared by all entries that lead to it. */
+export interface Ring {
+  /** 1 to 2^24 - 1. Kept in the kernel beside each flow, so it stays the same for the life of the pool. */
+  readonly number: number;
+  readonly family: Family;
+  readonly size: RingSize;
+  /** Every member that may hold flows, whether or not it gets new ones; sorted by member id. */
+  readonly members: readonly RingMember[];
+  /** Index into `members` for each slot; empty when no member is eligible: then new flows are dropped. */
+  readonly slots: Uint16Array;
+}
+
+export interface RingMember {
+  readonly id: string;
+  readonly address: IpAddress;
+  readonly weight: number;
+  /** Gets new flows. */
+  readonly eligible: boolean;
+  /** Keeps its UDP flows although it gets no new ones. */
+  readonly keepsUdp: boolean;
+}
+
+/** What one load balancer compiles to. */
+export interface CompiledLoadBalancer {
+  /** By rule name prefixed with its kind (`nat/NAME`, `lb/NAME`); inside by `endpointKey`. */
+  readonly rules: ReadonlyMap<string, CompiledRule>;
+  /** By pool name; only pools that a load-balancing rule uses. */
+  readonly rings: ReadonlyMap<string, Ring>;
+  /** Addresses of all machines that entries lead to, without repeats: they may need hairpin treatment. */
+  readonly backends: ReadonlySet<IpAddress>;
+  /** Frontend addresses that the host itself shall hold. */
+  readonly localAddresses: ReadonlySet<IpAddress>;
+}
+
+export interface CompiledRule {
+  readonly entries: ReadonlyMap<string, Entry>;
+}
+
+export interface ForwardingTable {
+  readonly loadBalancers: PersistentMap<string, CompiledLoadBalancer>;
+  /** How many load balancers lead to each backend address. */
+  readonly backends: PersistentMap<IpAddress, number>;
+  /** How many load balancers want each address on the host. */
+  readonly localAddresses: PersistentMap<IpAddress, number>;
+}
+
+/** The key of an endpoint: `203.0.113.1/tcp/500`. */
+export function endpointKey(endpoint: Endpoint): string {
+  return `${endpoint.address}/${endpoint.transport}/${endpoint.port}`;
+}

@@ -1,0 +1,108 @@
+// What the gateway offers to the API: plain data in, plain data out; every refusal is a `Refusal`.
+import type { Counters, Finding } from '../dataplane/dataplane.ts';
+import type { Mapping, MappingChanges, RangeUsage } from '../ports/mapping.ts';
+import type { ChangeSetDraft, LoadBalancerDraft } from '../resources/draft.ts';
+import type { Configuration, LoadBalancer } from '../resources/model.ts';
+
+export interface GatewayContract {
+  /** One transaction: durable and in the kernel when it resolves; nothing has changed when it rejects. */
+  apply(changes: ChangeSetDraft, options?: ChangeOptions): Promise<Applied>;
+  /** The same for the whole configuration: what is not named goes. */
+  replaceAll(loadBalancers: readonly LoadBalancerDraft[], options?: ChangeOptions): Promise<Applied>;
+  /** The present revision and all that is declared, consistent with each other. */
+  snapshot(): Snapshot;
+  status(): Promise<Status>;
+  /** Reads the kernel's counters for mappings of a snapshot; absent where the kernel does not run one. */
+  mappingCounters(mappings: readonly Mapping[]): Promise<ReadonlyMap<Mapping, Counters>>;
+  /** Counters of all load-balancing rules of a load balancer, by rule name. */
+  ruleCounters(loadBalancer: LoadBalancer): Promise<ReadonlyMap<string, Counters>>;
+  /**
+   * Events after `afterRevision` (0: from now on), until `signal` aborts. Throws REVISION_UNAVAILABLE where the events
+   * since then are no longer kept, READER_TOO_SLOW where the reader falls behind too far.
+   */
+  watch(afterRevision: number, signal: AbortSignal): AsyncIterable<GatewayEvent>;
+}
+
+export interface ChangeOptions {
+  /** When not 0, the change is refused with STALE_REVISION unless this is the current revision. */
+  readonly expectedRevision?: number;
+  /** Run every check, return the plan, change nothing. */
+  readonly validateOnly?: boolean;
+  /** A repeat with the same id returns the first answer. */
+  readonly requestId?: string;
+  /** Let a range shrink or move although live mappings fall outside. */
+  readonly allowRemap?: boolean;
+}
+
+export interface Applied {
+  /** The revision that the gateway runs after the change (before it, for `validateOnly`). */
+  readonly revision: number;
+  readonly plan: Plan;
+}
+
+/** What a change does. */
+export interface Plan extends MappingChanges {
+  /** All of them; the lists hold at most 10,000 mappings together, remapped ones first. */
+  readonly assignedTotal: number;
+  readonly releasedTotal: number;
+  readonly remappedTotal: number;
+  readonly entriesAdded: number;
+  readonly entriesReplaced: number;
+  readonly entriesDeleted: number;
+  /** Milliseconds. */
+  readonly commitTime: number;
+}
+
+export interface Snapshot {
+  readonly revision: number;
+  readonly configuration: Configuration;
+  /** Mappings that a filter selects, in the order of rule and port; made as they are read. */
+  mappings(filter?: MappingFilter): Iterable<Mapping>;
+  ranges(filter?: MappingFilter): Iterable<RangeUsage>;
+}
+
+/** Each field that is set narrows the answer. */
+export interface MappingFilter {
+  readonly loadBalancer?: string;
+  readonly rule?: string;
+  readonly backendPool?: string;
+  readonly member?: string;
+  readonly memberAddress?: string;
+  readonly frontendAddress?: string;
+  readonly frontendPort?: number;
+}
+
+export interface Status {
+  readonly version: string;
+  readonly revision: number;
+  readonly dataPlane: 'nftables' | 'xdp' | 'fake';
+  readonly dataPlaneVersion: string;
+  readonly dataPlaneRevision: number;
+  readonly loadBalancers: number;
+  readonly mappings: number;
+  readonly members: number;
+  readonly inboundNatRules: number;
+  readonly loadBalancingRules: number;
+  /** Milliseconds since 1970. */
+  readonly started: number;
+  readonly warnings: readonly Finding[];
+  readonly hostSettings: readonly {
+    readonly name: string;
+    readonly value: string;
+    readonly valueBefore: string;
+  }[];
+  readonly hostAddresses: readonly {
+    readonly address: string;
+    readonly interface: string;
+    readonly added: boolean;
+  }[];
+}
+
+export type GatewayEvent = {
+  readonly revision: number;
+  /** Milliseconds since 1970. */
+  readonly time: number;
+} & (
+  | { readonly kind: 'applied'; readonly plan: Plan }
+  | { readonly kind: 'warning'; readonly warning: Finding }
+);

@@ -1,0 +1,89 @@
+// Durable revisions. A store knows rows, not rules: what they mean is the gateway's.
+
+/** What is written in one transaction. Keys are unique per kind; a put replaces. */
+export interface Delta {
+  readonly put: readonly Row[];
+  readonly delete: readonly RowKey[];
+}
+
+/** `kind` is a table of the store: */
+export type RowKind =
+  /** [load balancer] → its frontends, rules and pool names, without members */
+  | 'load-balancer'
+  /** [load balancer, pool, member id] → the member, with its place in the order */
+  | 'member'
+  /** [load balancer, rule, member id] → the assigned port */
+  | 'port'
+  /** [load balancer, rule, port] → who had it last */
+  | 'former-port'
+  /** [load balancer, pool] → the ring number */
+  | 'ring';
+
+export interface RowKey {
+  readonly kind: RowKind;
+  readonly key: readonly string[];
+}
+
+export interface Row extends RowKey {
+  /** JSON. */
+  readonly value: string;
+}
+
+/** A remembered answer to a request with an id. */
+export interface Answer {
+  readonly requestId: string;
+  readonly body: Uint8Array;
+}
+
+/** Something that the agent changed on the host, and how to undo it. */
+export interface HostChange {
+  /** `sysctl` with a name, or `address` with an address. */
+  readonly kind: 'sysctl' | 'address';
+  readonly name: string;
+  /** The value before, or the interface. */
+  readonly detail: string;
+}
+
+/** What a store holds when it is opened. */
+export interface Saved {
+  /** 16 hexadecimal digits, made when the store was created. */
+  readonly instance: string;
+  readonly revision: number;
+  readonly rows: readonly Row[];
+  /** What leads back from `revision` to the one before; absent when it was too large to keep. */
+  readonly undo?: Delta;
+  readonly hostChanges: readonly HostChange[];
+}
+
+export interface Store {
+  readonly saved: Saved;
+
+  /**
+   * Makes a revision durable (on disk when it resolves). `undo` is its reverse, kept until the next one.
+   * Throws `StoreFailed` and leaves everything as it was.
+   */
+  save(revision: number, delta: Delta, undo: Delta, answer?: Answer): Promise<void>;
+
+  /** Takes the last saved revision back; only right after `save`, when the kernel refused it. */
+  revert(): Promise<void>;
+
+  /** The answer that was saved with a request id, if it is still remembered (the last 1,000 are). */
+  answer(requestId: string): Uint8Array | undefined;
+
+  /** Durable before it resolves, so that whatever is changed on the host can be undone after a crash. */
+  recordHostChanges(changes: readonly HostChange[]): Promise<void>;
+  forgetHostChanges(changes: readonly HostChange[]): Promise<void>;
+
+  close(): Promise<void>;
+}
+
+/** The store cannot be used, or could not write. */
+export class StoreFailed extends Error {
+  override readonly name = 'StoreFailed';
+  readonly remedy: string;
+
+  constructor(message: string, remedy: string, cause?: unknown) {
+    super(message, { cause });
+    this.remedy = remedy;
+  }
+}
