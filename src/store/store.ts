@@ -56,7 +56,8 @@ export interface Saved {
 }
 
 export interface Store {
-  readonly saved: Saved;
+  /** Reads everything; meant for the start, before anything else is called. */
+  load(): Promise<Saved>;
 
   /**
    * Makes a revision durable (on disk when it resolves). `undo` is its reverse, kept until the next one.

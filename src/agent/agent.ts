@@ -1,0 +1,96 @@
+// The daemon: the one place that knows all parts and puts them together.
+import { ApiServer } from '../api/server.ts';
+import { DataPlaneUnavailable } from '../dataplane/dataplane.ts';
+import { NftablesDataPlane } from '../dataplane/nftables/plane.ts';
+import { Gateway } from '../gateway/gateway.ts';
+import { LinuxHost } from '../host/host.ts';
+import { SqliteStore } from '../store/sqlite/store.ts';
+import { StoreFailed } from '../store/store.ts';
+import { createLogger, type Logger } from '../telemetry/logger.ts';
+import { notifyServiceManager } from './service-manager.ts';
+import { penstockVersion } from './version.ts';
+
+export interface AgentOptions {
+  /** Holds `penstock.db`; made when missing. */
+  readonly stateDirectory: string;
+  /** `unix:/path`, `host:port` or `tcp://host:port`. */
+  readonly listen: readonly string[];
+  /** Files in PEM; with `clientAuthority` clients must show a certificate that it signed. */
+  readonly tls?: {
+    readonly certificate: string;
+    readonly key: string;
+    readonly clientAuthority?: string;
+  };
+  /** Allows TCP beyond loopback without TLS. */
+  readonly insecure: boolean;
+  readonly dataplane: 'nftables';
+  /** Remove everything from the kernel and the host when the agent stops. */
+  readonly flushOnExit: boolean;
+  readonly logLevel: string;
+  readonly logFormat: 'json' | 'pretty';
+}
+
+/** How long calls in progress may take to end when the agent stops, in milliseconds. */
+const stopGrace = 5_000;
+
+/** Runs until SIGTERM or SIGINT; resolves with the exit status: 0 stopped as asked, 4 could not start. */
+export async function runAgent(options: AgentOptions): Promise<number> {
+  const logger = createLogger({ level: options.logLevel, format: options.logFormat });
+  const asked = stopSignal();
+  try {
+    await serve(options, logger, asked);
+    return 0;
+  } catch (error) {
+    report(error, logger);
+    return 4;
+  }
+}
+
+async function serve(options: AgentOptions, logger: Logger, asked: Promise<string>): Promise<void> {
+  const version = penstockVersion();
+  const store = new SqliteStore(options.stateDirectory);
+  try {
+    const dataPlane = new NftablesDataPlane({ logger });
+    const host = new LinuxHost(store);
+    const gateway = await Gateway.open({ store, dataPlane, host, logger, version });
+    try {
+      const api = new ApiServer();
+      await api.start({
+        listen: options.listen,
+        gateway,
+        logger,
+        insecure: options.insecure,
+        ...(options.tls === undefined ? {} : { tls: options.tls }),
+      });
+      logger.info({ version, listen: options.listen }, 'serving');
+      await notifyServiceManager('READY=1');
+      const signal = await asked;
+      logger.info(
+        { signal },
+        options.flushOnExit ? 'stopping, and removing everything' : 'stopping; the kernel goes on forwarding',
+      );
+      await notifyServiceManager('STOPPING=1');
+      await api.stop(stopGrace);
+    } finally {
+      await gateway.close({ flush: options.flushOnExit });
+    }
+  } finally {
+    await store.close();
+  }
+}
+
+function stopSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
+  });
+}
+
+function report(error: unknown, logger: Logger): void {
+  if (error instanceof DataPlaneUnavailable) {
+    for (const { code, message, remedy } of error.findings) logger.fatal({ code, remedy }, message);
+  } else if (error instanceof StoreFailed) {
+    logger.fatal({ remedy: error.remedy }, error.message);
+  } else {
+    logger.fatal({ err: error }, 'the agent failed');
+  }
+}

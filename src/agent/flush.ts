@@ -1,0 +1,37 @@
+// Takes everything that an agent put into the kernel and onto the host off again. What is declared stays in the state
+// file: an agent that starts later brings it back.
+import { NftablesDataPlane } from '../dataplane/nftables/plane.ts';
+import { LinuxHost } from '../host/host.ts';
+import { SqliteStore } from '../store/sqlite/store.ts';
+import { createLogger } from '../telemetry/logger.ts';
+
+export interface FlushOptions {
+  readonly stateDirectory: string;
+  readonly dataplane: 'nftables';
+}
+
+/** Says in words what was undone. Throws `StoreFailed` while an agent runs on the state directory. */
+export async function flushHost(options: FlushOptions): Promise<{ readonly lines: readonly string[] }> {
+  const store = new SqliteStore(options.stateDirectory);
+  try {
+    const { hostChanges } = await store.load();
+    const dataPlane = new NftablesDataPlane({ logger: createLogger({ level: 'warn', format: 'json' }) });
+    await dataPlane.flush();
+    await dataPlane.close();
+    const host = new LinuxHost(store);
+    host.adopt(hostChanges);
+    await host.restore();
+    return {
+      lines: [
+        'nftables: table inet penstock removed, its flows ended',
+        ...hostChanges.map((change) =>
+          change.kind === 'sysctl'
+            ? `${change.name}: back to ${change.detail}`
+            : `${change.name}: removed from ${change.detail}`,
+        ),
+      ],
+    };
+  } finally {
+    await store.close();
+  }
+}

@@ -1,0 +1,392 @@
+// The one writer. A change is validated, assigned, compiled, compared, journalled, committed and acknowledged, one
+// change at a time; and what the kernel runs is checked and mended between changes.
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import {
+  CommitFailed,
+  type Counters,
+  type DataPlane,
+  type Finding,
+  type Stamp,
+} from '../dataplane/dataplane.ts';
+import type { Change } from '../forwarding/change.ts';
+import { compile } from '../forwarding/compile.ts';
+import { diff } from '../forwarding/diff.ts';
+import { type Entry, endpointKey } from '../forwarding/table.ts';
+import type { Host } from '../host/host.ts';
+import { assignPorts } from '../ports/allocate.ts';
+import type { Mapping, MappingChanges } from '../ports/mapping.ts';
+import { transportsOf } from '../resources/address.ts';
+import type { ConfigurationChange } from '../resources/change.ts';
+import { applyChangeSet, replaceConfiguration } from '../resources/configuration.ts';
+import type { ChangeSetDraft, LoadBalancerDraft } from '../resources/draft.ts';
+import type { LoadBalancer } from '../resources/model.ts';
+import { Refusal } from '../resources/refusal.ts';
+import type { Answer, Delta, Saved, Store } from '../store/store.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type {
+  Applied,
+  ChangeOptions,
+  GatewayContract,
+  GatewayEvent,
+  Plan,
+  Snapshot,
+  Status,
+} from './contract.ts';
+import { EventLog } from './events.ts';
+import { planOf } from './plan.ts';
+import { SerialQueue } from './queue.ts';
+import { applyDelta, stateFromRows } from './restore.ts';
+import { deltaBetween } from './rows.ts';
+import { snapshotOf } from './snapshot.ts';
+import type { State } from './state.ts';
+
+export interface GatewayParts {
+  readonly store: Store;
+  readonly dataPlane: DataPlane;
+  readonly host: Host;
+  readonly logger: Logger;
+  /** For `status`. */
+  readonly version: string;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+}
+
+/** How often the kernel's state is compared with ours, in milliseconds. */
+const checkInterval = 1_000;
+/** Every so many checks, the host's settings and addresses are compared too (they cost a process). */
+const checksPerHostCheck = 10;
+
+export class Gateway implements GatewayContract {
+  readonly #parts: GatewayParts;
+  readonly #queue = new SerialQueue();
+  readonly #events: EventLog;
+  readonly #instance: string;
+  readonly #dataPlaneVersion: string;
+  readonly #started: number;
+  readonly #warnings = new Map<string, Finding>();
+  #state: State;
+  #dataPlaneRevision: number;
+  /** The kernel's answer to the last commit was lost: what it runs is not known. */
+  #doubtful = false;
+  #checks = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  private constructor(parts: GatewayParts, state: State, instance: string, dataPlaneVersion: string) {
+    this.#parts = parts;
+    this.#state = state;
+    this.#instance = instance;
+    this.#dataPlaneVersion = dataPlaneVersion;
+    this.#dataPlaneRevision = state.revision;
+    this.#events = new EventLog(state.revision);
+    this.#started = this.#now();
+  }
+
+  /**
+   * Restores the state, compares it with what the kernel runs, and applies only the difference.
+   * Throws `DataPlaneUnavailable` or `StoreFailed`; nothing that is forwarded has changed then.
+   */
+  static async open(parts: GatewayParts): Promise<Gateway> {
+    const { store, dataPlane, host, logger } = parts;
+    const saved = await store.load();
+    const kernel = await dataPlane.open();
+    const own = kernel.stamp?.instance === saved.instance ? kernel.stamp : undefined;
+
+    const oneBehind = own?.revision === saved.revision - 1 ? saved.undo : undefined;
+    const state =
+      oneBehind === undefined
+        ? stateFromRows(saved.revision, saved.rows)
+        : await catchUp(dataPlane, saved, oneBehind);
+    const gateway = new Gateway(parts, state, saved.instance, kernel.version);
+    host.adopt(saved.hostChanges);
+    await host.prepare();
+    await host.reconcile(gateway.#localAddresses());
+    if (own?.revision === saved.revision) {
+      logger.info({ revision: saved.revision }, 'the kernel runs the stored revision; nothing to do');
+    } else if (oneBehind !== undefined) {
+      logger.info({ revision: saved.revision }, 'the kernel was one revision behind; applied the difference');
+    } else {
+      await dataPlane.load(state.table, gateway.#stamp(state.revision));
+      logger.info({ revision: saved.revision, kernel: own?.revision }, 'loaded the stored revision');
+    }
+    gateway.#timer = setInterval(() => void gateway.#check(), checkInterval);
+    return gateway;
+  }
+
+  apply(changes: ChangeSetDraft, options: ChangeOptions = {}): Promise<Applied> {
+    return this.#change((state) => applyChangeSet(state.configuration, changes), options);
+  }
+
+  replaceAll(loadBalancers: readonly LoadBalancerDraft[], options: ChangeOptions = {}): Promise<Applied> {
+    return this.#change((state) => replaceConfiguration(state.configuration, loadBalancers), options);
+  }
+
+  snapshot(): Snapshot {
+    return snapshotOf(this.#state);
+  }
+
+  watch(afterRevision: number, signal: AbortSignal): AsyncIterable<GatewayEvent> {
+    return this.#events.follow(afterRevision, signal);
+  }
+
+  async mappingCounters(mappings: readonly Mapping[]): Promise<ReadonlyMap<Mapping, Counters>> {
+    const entries = new Map(mappings.map((mapping) => [mapping, this.#entriesOf(mapping)]));
+    return this.#sums(entries);
+  }
+
+  async ruleCounters(loadBalancer: LoadBalancer): Promise<ReadonlyMap<string, Counters>> {
+    const compiled = this.#state.table.loadBalancers.get(loadBalancer.name);
+    const entries = loadBalancer.loadBalancingRules.map(({ name }) => {
+      const rule = compiled?.rules.get(`lb/${name}`);
+      return [name, [...(rule?.entries.values() ?? [])]] as const;
+    });
+    return this.#sums(new Map(entries));
+  }
+
+  async status(): Promise<Status> {
+    const { configuration, ports, revision } = this.#state;
+    const figures = { members: 0, inboundNatRules: 0, loadBalancingRules: 0, mappings: 0 };
+    for (const loadBalancer of configuration.loadBalancers.values()) {
+      for (const pool of loadBalancer.backendPools) figures.members += pool.members.length;
+      figures.inboundNatRules += loadBalancer.inboundNatRules.length;
+      figures.loadBalancingRules += loadBalancer.loadBalancingRules.length;
+      const assigned = ports.get(loadBalancer.name);
+      for (const rule of loadBalancer.inboundNatRules) {
+        const machines = assigned?.get(rule.name)?.assigned.size ?? 0;
+        figures.mappings += machines * (rule.kind === 'pool' ? rule.portsPerMember : 1);
+      }
+    }
+    return {
+      version: this.#parts.version,
+      revision,
+      dataPlane: this.#parts.dataPlane.kind,
+      dataPlaneVersion: this.#dataPlaneVersion,
+      dataPlaneRevision: this.#dataPlaneRevision,
+      loadBalancers: configuration.loadBalancers.size,
+      ...figures,
+      started: this.#started,
+      warnings: [...this.#warnings.values()],
+      hostSettings: this.#parts.host.settings,
+      hostAddresses: this.#parts.host.addresses,
+    };
+  }
+
+  /** Finishes what is queued. The kernel goes on forwarding, unless `flush` asks that nothing is left behind. */
+  async close(options: { readonly flush: boolean } = { flush: false }): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#queue.idle();
+    if (options.flush) {
+      await this.#parts.dataPlane.flush();
+      await this.#parts.host.restore();
+    }
+    await this.#parts.dataPlane.close();
+  }
+
+  #change(propose: (state: State) => ConfigurationChange, options: ChangeOptions): Promise<Applied> {
+    return this.#queue.run(async () => {
+      const remembered = this.#remembered(options);
+      if (remembered !== undefined) return remembered;
+      this.#refuseStale(options);
+      const state = this.#state;
+      const proposed = propose(state);
+      await this.#breathe(proposed);
+      const { ports, changes: mappings } = assignPorts(proposed, state.ports, {
+        allowRemap: options.allowRemap ?? false,
+        now: this.#now(),
+      });
+      await this.#breathe(proposed);
+      const changed = new Map([...proposed.changed].map(([name, { after }]) => [name, after]));
+      const table = compile(state.table, changed, ports);
+      const next: State = { revision: state.revision + 1, configuration: proposed.after, ports, table };
+      await this.#breathe(proposed);
+      const change = diff(state.table, table);
+      const plan = planOf(mappings, change, 0);
+      if (options.validateOnly === true) return { revision: state.revision, plan };
+      if (proposed.changed.size === 0) return { revision: state.revision, plan };
+      return this.#carryOut(next, proposed.changed.keys(), change, mappings, options.requestId);
+    });
+  }
+
+  /** Journal, then commit; on any failure both are as before. */
+  async #carryOut(
+    next: State,
+    changed: Iterable<string>,
+    change: Change,
+    mappings: MappingChanges,
+    requestId: string | undefined,
+  ): Promise<Applied> {
+    const { store, host } = this.#parts;
+    const names = [...changed];
+    const before = this.#state;
+    const answer =
+      requestId === undefined ? undefined : answerOf(requestId, next.revision, planOf(mappings, change, 0));
+    await store.save(
+      next.revision,
+      deltaBetween(before, next, names),
+      deltaBetween(next, before, names),
+      answer,
+    );
+    const begun = performance.now();
+    try {
+      await host.addAddresses(change.localAddressesAdded);
+      await this.#commit(change, next.revision);
+    } catch (error) {
+      await store.revert();
+      await host.removeAddresses(change.localAddressesAdded);
+      throw error;
+    }
+    const commitTime = performance.now() - begun;
+    this.#state = next;
+    await host.removeAddresses(change.localAddressesRemoved);
+    const plan = planOf(mappings, change, commitTime);
+    this.#events.publish({ revision: next.revision, time: this.#now(), kind: 'applied', plan });
+    this.#parts.logger.info({ revision: next.revision, commitTime, ...figuresOf(plan) }, 'applied a change');
+    return { revision: next.revision, plan };
+  }
+
+  async #commit(change: Change, revision: number): Promise<void> {
+    try {
+      await this.#parts.dataPlane.commit(change, this.#stamp(revision));
+      this.#dataPlaneRevision = revision;
+    } catch (error) {
+      // A clean refusal by the kernel left everything as it was; after anything else, look before the next change.
+      if (!(error instanceof CommitFailed)) this.#doubtful = true;
+      throw error;
+    }
+  }
+
+  /** Compares the kernel and the host with what was committed, and mends what somebody else changed. */
+  async #check(): Promise<void> {
+    if (this.#queue.length > 0) return;
+    await this.#queue.run(async () => {
+      try {
+        await this.#mendDataPlane();
+        this.#checks += 1;
+        if (this.#checks % checksPerHostCheck === 0) await this.#mendHost();
+        this.#warnings.delete('CHECK_FAILED');
+      } catch (error) {
+        this.#parts.logger.error({ err: error }, 'the kernel could not be checked or repaired');
+        this.#warn({
+          code: 'CHECK_FAILED',
+          message: `what the kernel runs could not be checked or repaired: ${messageOf(error)}`,
+          remedy: 'See the log; Penstock tries again every second.',
+        });
+      }
+    });
+  }
+
+  async #mendDataPlane(): Promise<void> {
+    const verdict = await this.#parts.dataPlane.verify();
+    if (verdict.kind === 'intact' && !this.#doubtful) return;
+    const detail = verdict.kind === 'intact' ? 'the outcome of a commit was not known' : verdict.detail;
+    await this.#parts.dataPlane.load(this.#state.table, this.#stamp(this.#state.revision));
+    this.#dataPlaneRevision = this.#state.revision;
+    this.#doubtful = false;
+    this.#warn({
+      code: 'DATA_PLANE_REPAIRED',
+      message: `${detail}; loaded everything again at ${new Date(this.#now()).toISOString()}`,
+      remedy: 'Find what else changes the ruleset of this host: "nft monitor" shows it. Counters began anew.',
+    });
+  }
+
+  async #mendHost(): Promise<void> {
+    const mended = await this.#parts.host.reconcile(this.#localAddresses());
+    if (mended.length === 0) return;
+    this.#warn({
+      code: 'HOST_REPAIRED',
+      message: `${mended.join('; ')}; set again at ${new Date(this.#now()).toISOString()}`,
+      remedy:
+        'Find what else configures this host; Penstock needs forwarding and its local frontend addresses.',
+    });
+  }
+
+  #warn(warning: Finding): void {
+    const known = this.#warnings.get(warning.code);
+    this.#warnings.set(warning.code, warning);
+    if (known?.message === warning.message) return;
+    this.#parts.logger.warn({ code: warning.code, remedy: warning.remedy }, warning.message);
+    this.#events.publish({ revision: this.#state.revision, time: this.#now(), kind: 'warning', warning });
+  }
+
+  #remembered({ requestId, validateOnly }: ChangeOptions): Applied | undefined {
+    if (requestId === undefined || validateOnly === true) return undefined;
+    const body = this.#parts.store.answer(requestId);
+    return body === undefined ? undefined : JSON.parse(new TextDecoder().decode(body));
+  }
+
+  #refuseStale({ expectedRevision = 0 }: ChangeOptions): void {
+    const { revision } = this.#state;
+    if (expectedRevision === 0 || expectedRevision === revision) return;
+    throw new Refusal([
+      {
+        field: 'expected_revision',
+        reason: 'STALE_REVISION',
+        description: `revision ${expectedRevision} is not the current one, ${revision}: read it again and repeat`,
+        metadata: { expected: String(expectedRevision), current: String(revision) },
+      },
+    ]);
+  }
+
+  /** Lets other work have a turn between the stages of a large change. */
+  async #breathe({ changed }: ConfigurationChange): Promise<void> {
+    if (changed.size > 1) await nextTurn();
+  }
+
+  #entriesOf({ loadBalancer, rule, protocol, frontendAddress, frontendPort }: Mapping): readonly Entry[] {
+    const compiled = this.#state.table.loadBalancers.get(loadBalancer)?.rules.get(`nat/${rule}`);
+    return transportsOf(protocol).flatMap((transport) => {
+      const key = endpointKey({ address: frontendAddress, transport, port: frontendPort });
+      return compiled?.entries.get(key) ?? [];
+    });
+  }
+
+  async #sums<K>(entries: ReadonlyMap<K, readonly Entry[]>): Promise<ReadonlyMap<K, Counters>> {
+    const counters = await this.#parts.dataPlane.counters([...entries.values()].flat());
+    const sums = new Map<K, Counters>();
+    for (const [key, parts] of entries) {
+      const found = parts.flatMap((entry) => counters.get(entry) ?? []);
+      if (found.length > 0) sums.set(key, found.reduce(plus));
+    }
+    return sums;
+  }
+
+  #localAddresses() {
+    return [...this.#state.table.localAddresses.keys()];
+  }
+
+  #stamp(revision: number): Stamp {
+    return { instance: this.#instance, revision };
+  }
+
+  #now(): number {
+    return (this.#parts.now ?? Date.now)();
+  }
+}
+
+/** The kernel was committed to the revision before the stored one: a crash came between journal and commit. */
+async function catchUp(dataPlane: DataPlane, saved: Saved, undo: Delta): Promise<State> {
+  const before = stateFromRows(saved.revision - 1, applyDelta(saved.rows, undo));
+  const stored = stateFromRows(saved.revision, saved.rows);
+  const names = new Set([...undo.put, ...undo.delete].flatMap(({ key }) => key[0] ?? []));
+  const changed = new Map([...names].map((name) => [name, stored.configuration.loadBalancers.get(name)]));
+  const table = compile(before.table, changed, stored.ports);
+  await dataPlane.commit(diff(before.table, table), { instance: saved.instance, revision: saved.revision });
+  return { ...stored, table };
+}
+
+function answerOf(requestId: string, revision: number, plan: Plan): Answer {
+  const applied: Applied = { revision, plan };
+  return { requestId, body: new TextEncoder().encode(JSON.stringify(applied)) };
+}
+
+function figuresOf(plan: Plan) {
+  const { assignedTotal, releasedTotal, remappedTotal, entriesAdded, entriesReplaced, entriesDeleted } = plan;
+  return { assignedTotal, releasedTotal, remappedTotal, entriesAdded, entriesReplaced, entriesDeleted };
+}
+
+function plus(a: Counters, b: Counters): Counters {
+  return { packets: a.packets + b.packets, bytes: a.bytes + b.bytes, flows: a.flows + b.flows };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,141 @@
+// Rows of the store back into a state.
+import { compile, emptyTable } from '../forwarding/compile.ts';
+import { emptyPorts } from '../ports/allocate.ts';
+import type { LoadBalancerPorts, PortAssignment, Ports, RulePorts } from '../ports/assignment.ts';
+import { configurationOf } from '../resources/configuration.ts';
+import type { BackendPool, LoadBalancer, Member } from '../resources/model.ts';
+import type { Delta, Row, RowKey } from '../store/store.ts';
+import { rememberPositions } from './positions.ts';
+import type { StoredLoadBalancer } from './rows.ts';
+import type { State } from './state.ts';
+
+/** The state that rows describe. They were written by this program from validated values, and are trusted. */
+export function stateFromRows(revision: number, rows: Iterable<Row>): State {
+  const collected = collect(rows);
+  const loadBalancers = [...collected.loadBalancers.values()].map((stored) =>
+    loadBalancerOf(stored, collected),
+  );
+  const configuration = configurationOf(loadBalancers);
+  const ports = portsOf(collected);
+  const changed = new Map(loadBalancers.map((loadBalancer) => [loadBalancer.name, loadBalancer]));
+  return { revision, configuration, ports, table: compile(emptyTable(collected.rings), changed, ports) };
+}
+
+/** Rows as they are after a delta. */
+export function applyDelta(rows: readonly Row[], delta: Delta): readonly Row[] {
+  const touched = new Set([...delta.delete, ...delta.put].map(textOf));
+  return [...rows.filter((row) => !touched.has(textOf(row))), ...delta.put];
+}
+
+function textOf({ kind, key }: RowKey): string {
+  return [kind, ...key].join('\n');
+}
+
+interface Collected {
+  readonly loadBalancers: Map<string, StoredLoadBalancer>;
+  readonly members: Map<string, { readonly position: number; readonly member: Member }[]>;
+  readonly ports: Map<string, Map<string, CollectedPorts>>;
+  readonly rings: Map<string, number>;
+}
+
+interface CollectedPorts {
+  backendPool: string;
+  readonly assigned: PortAssignment[];
+  readonly former: Map<number, string>;
+}
+
+function collect(rows: Iterable<Row>): Collected {
+  const collected: Collected = {
+    loadBalancers: new Map(),
+    members: new Map(),
+    ports: new Map(),
+    rings: new Map(),
+  };
+  for (const { kind, key, value } of rows) {
+    const [name = '', second = '', third = ''] = key;
+    switch (kind) {
+      case 'load-balancer':
+        collected.loadBalancers.set(name, JSON.parse(value));
+        break;
+      case 'member':
+        listAt(collected.members, `${name}/${second}`).push(JSON.parse(value));
+        break;
+      case 'port': {
+        const { backendPool, port, since } = JSON.parse(value);
+        const ports = portsAt(collected, name, second, backendPool);
+        ports.assigned.push({ member: third, port, since });
+        break;
+      }
+      case 'former-port': {
+        const { backendPool, member } = JSON.parse(value);
+        portsAt(collected, name, second, backendPool).former.set(Number(third), member);
+        break;
+      }
+      case 'ring':
+        collected.rings.set(`${name}/${second}`, Number(value));
+        break;
+    }
+  }
+  return collected;
+}
+
+function listAt<K, V>(map: Map<K, V[]>, key: K): V[] {
+  let list = map.get(key);
+  if (list === undefined) {
+    list = [];
+    map.set(key, list);
+  }
+  return list;
+}
+
+function portsAt(collected: Collected, name: string, rule: string, backendPool: string): CollectedPorts {
+  let rules = collected.ports.get(name);
+  if (rules === undefined) {
+    rules = new Map();
+    collected.ports.set(name, rules);
+  }
+  let ports = rules.get(rule);
+  if (ports === undefined) {
+    ports = { backendPool, assigned: [], former: new Map() };
+    rules.set(rule, ports);
+  }
+  return ports;
+}
+
+function loadBalancerOf(stored: StoredLoadBalancer, collected: Collected): LoadBalancer {
+  const backendPools = stored.backendPools.map((name): BackendPool => {
+    const placed = collected.members.get(`${stored.name}/${name}`) ?? [];
+    placed.sort((a, b) => a.position - b.position);
+    const pool = { name, members: placed.map(({ member }) => member) };
+    rememberPositions(
+      pool,
+      placed.map(({ position }) => position),
+    );
+    return pool;
+  });
+  return { ...stored, backendPools };
+}
+
+function portsOf(collected: Collected): Ports {
+  return emptyPorts.withMutations((all) => {
+    for (const [name, rules] of collected.ports) {
+      const stored = collected.loadBalancers.get(name);
+      if (stored === undefined) continue;
+      // In the order of the rules, and inside of the pool, as the allocator leaves them.
+      const ordered = new Map<string, RulePorts>();
+      for (const rule of stored.inboundNatRules) {
+        const ports = rules.get(rule.name);
+        if (ports === undefined) continue;
+        const members = collected.members.get(`${name}/${ports.backendPool}`) ?? [];
+        const order = new Map(members.map(({ member }, index) => [member.id, index]));
+        ports.assigned.sort((a, b) => (order.get(a.member) ?? 0) - (order.get(b.member) ?? 0));
+        ordered.set(rule.name, {
+          backendPool: ports.backendPool,
+          assigned: new Map(ports.assigned.map((assignment) => [assignment.member, assignment])),
+          former: ports.former,
+        });
+      }
+      all.set(name, ordered satisfies LoadBalancerPorts);
+    }
+  });
+}

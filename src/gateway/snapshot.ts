@@ -1,0 +1,68 @@
+// Questions about one state: which port is which machine, and the reverse.
+
+import { mappingsOf, usageOf } from '../ports/list.ts';
+import type { Mapping, RangeUsage } from '../ports/mapping.ts';
+import type { InboundNatRule, LoadBalancer } from '../resources/model.ts';
+import type { MappingFilter, Snapshot } from './contract.ts';
+import type { State } from './state.ts';
+
+export function snapshotOf(state: State): Snapshot {
+  return {
+    revision: state.revision,
+    configuration: state.configuration,
+    *mappings(filter: MappingFilter = {}): Iterable<Mapping> {
+      for (const narrowed of candidates(state, filter)) {
+        for (const mapping of mappingsOf(narrowed, state.ports.get(narrowed.name) ?? new Map())) {
+          if (matches(mapping, filter)) yield mapping;
+        }
+      }
+    },
+    *ranges(filter: MappingFilter = {}): Iterable<RangeUsage> {
+      for (const narrowed of candidates(state, filter)) {
+        yield* usageOf(narrowed, state.ports.get(narrowed.name) ?? new Map());
+      }
+    },
+  };
+}
+
+/** Load balancers reduced to the rules that can hold an answer, so that a narrow question costs little. */
+function* candidates(state: State, filter: MappingFilter): Iterable<LoadBalancer> {
+  for (const loadBalancer of loadBalancersFor(state, filter)) {
+    const inboundNatRules = loadBalancer.inboundNatRules.filter((rule) =>
+      mayHold(loadBalancer, rule, filter),
+    );
+    if (inboundNatRules.length > 0) yield { ...loadBalancer, inboundNatRules };
+  }
+}
+
+function loadBalancersFor(state: State, filter: MappingFilter): Iterable<LoadBalancer> {
+  if (filter.loadBalancer === undefined) return state.configuration.loadBalancers.values();
+  const one = state.configuration.loadBalancers.get(filter.loadBalancer);
+  return one === undefined ? [] : [one];
+}
+
+function mayHold(loadBalancer: LoadBalancer, rule: InboundNatRule, filter: MappingFilter): boolean {
+  if (filter.rule !== undefined && rule.name !== filter.rule) return false;
+  if (filter.backendPool !== undefined && poolOf(rule) !== filter.backendPool) return false;
+  if (filter.frontendAddress !== undefined) {
+    const frontend = loadBalancer.frontends.find(({ name }) => name === rule.frontend);
+    if (frontend?.address !== filter.frontendAddress) return false;
+  }
+  if (filter.frontendPort === undefined) return true;
+  return rule.kind === 'pool'
+    ? rule.rangeStart <= filter.frontendPort && filter.frontendPort <= rule.rangeEnd
+    : rule.frontendPort === filter.frontendPort;
+}
+
+function poolOf(rule: InboundNatRule): string | undefined {
+  if (rule.kind === 'pool') return rule.backendPool;
+  return rule.target.kind === 'member' ? rule.target.backendPool : undefined;
+}
+
+function matches(mapping: Mapping, filter: MappingFilter): boolean {
+  return (
+    (filter.member === undefined || mapping.member === filter.member) &&
+    (filter.memberAddress === undefined || mapping.backendAddress === filter.memberAddress) &&
+    (filter.frontendPort === undefined || mapping.frontendPort === filter.frontendPort)
+  );
+}

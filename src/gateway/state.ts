@@ -1,0 +1,11 @@
+// Everything that one revision is: declared, assigned, compiled. Immutable; the gateway holds exactly one.
+import type { ForwardingTable } from '../forwarding/table.ts';
+import type { Ports } from '../ports/assignment.ts';
+import type { Configuration } from '../resources/model.ts';
+
+export interface State {
+  readonly revision: number;
+  readonly configuration: Configuration;
+  readonly ports: Ports;
+  readonly table: ForwardingTable;
+}
