@@ -1,6 +1,8 @@
 // The forwarding table: flat, immutable, and all that a data plane ever sees. See ../../CONTRIBUTING.md, "The forwarding table".
 import type { Map as PersistentMap } from 'immutable';
+import type { LoadBalancerPorts } from '../ports/assignment.ts';
 import type { Family, IpAddress, Port, Transport } from '../resources/address.ts';
+import type { LoadBalancer } from '../resources/model.ts';
 
 /** Where a client knocks. Port 0 means every port that no more specific endpoint of the address claims. */
 export interface Endpoint {
@@ -69,10 +71,17 @@ export interface CompiledLoadBalancer {
   readonly rules: ReadonlyMap<string, CompiledRule>;
   /** By pool name; only pools that a load-balancing rule uses. */
   readonly rings: ReadonlyMap<string, Ring>;
-  /** Addresses of all machines that entries lead to, without repeats: they may need hairpin treatment. */
-  readonly backends: ReadonlySet<IpAddress>;
   /** Frontend addresses that the host itself shall hold. */
   readonly localAddresses: ReadonlySet<IpAddress>;
+  /** What it was compiled from, so that the next compilation can tell what changed; absent: compile all of it. */
+  readonly source?: CompiledFrom;
+}
+
+export interface CompiledFrom {
+  readonly loadBalancer: LoadBalancer;
+  readonly ports: LoadBalancerPorts;
+  /** The slots that the ring of each pool would have with all members eligible, by pool name. */
+  readonly populations: ReadonlyMap<string, Uint16Array>;
 }
 
 export interface CompiledRule {
@@ -81,10 +90,15 @@ export interface CompiledRule {
 
 export interface ForwardingTable {
   readonly loadBalancers: PersistentMap<string, CompiledLoadBalancer>;
-  /** How many load balancers lead to each backend address. */
+  /**
+   * Addresses of all machines that entries lead to (they may need hairpin treatment), and how many entries and places in
+   * rings lead to each; at least 1.
+   */
   readonly backends: PersistentMap<IpAddress, number>;
   /** How many load balancers want each address on the host. */
   readonly localAddresses: PersistentMap<IpAddress, number>;
+  /** `Ring.number` of each pool that a load-balancing rule uses, by `LOAD_BALANCER/POOL`; to be kept over restarts. */
+  readonly ringNumbers: PersistentMap<string, number>;
 }
 
 /** The key of an endpoint: `203.0.113.1/tcp/500`. */

@@ -1,0 +1,107 @@
+// From what is declared and assigned to the flat table: only what changed is compiled, all else stays the same object.
+import { Map as PersistentMap } from 'immutable';
+import type { LoadBalancerPorts, Ports } from '../ports/assignment.ts';
+import type { IpAddress } from '../resources/address.ts';
+import type { LoadBalancer } from '../resources/model.ts';
+import { compileBalancedRule } from './balanced-rules.ts';
+import { compileNatRules } from './nat-rules.ts';
+import { assignRingNumbers, releaseRingNumbers } from './ring-numbers.ts';
+import { compileRings } from './rings.ts';
+import type { CompiledLoadBalancer, CompiledRule, ForwardingTable } from './table.ts';
+import { noteUses, type Uses, withUses } from './uses.ts';
+
+/** A table that forwards nothing. `ringNumbers` are those of an earlier table, kept over a restart. */
+export function emptyTable(ringNumbers: Iterable<[string, number]> = []): ForwardingTable {
+  return {
+    loadBalancers: PersistentMap(),
+    backends: PersistentMap(),
+    localAddresses: PersistentMap(),
+    ringNumbers: PersistentMap(ringNumbers),
+  };
+}
+
+/**
+ * The table after a change: `changed` holds load balancers by name, absent (`undefined`) where they go. Rules, rings, entries
+ * and load balancers that come out the same are the same objects as in `previous`.
+ */
+export function compile(
+  previous: ForwardingTable,
+  changed: ReadonlyMap<string, LoadBalancer | undefined>,
+  ports: Ports,
+): ForwardingTable {
+  const backends: Uses = new Map();
+  const localAddresses: Uses = new Map();
+  const ringNumbers = assignRingNumbers(previous.ringNumbers, changed.values());
+  const loadBalancers = previous.loadBalancers.withMutations((compiled) => {
+    for (const [name, loadBalancer] of changed) {
+      const before = compiled.get(name);
+      const after =
+        loadBalancer === undefined
+          ? undefined
+          : compileLoadBalancer(before, loadBalancer, ports.get(name) ?? noPorts, ringNumbers);
+      noteUses(before, after, backends, localAddresses);
+      if (after === undefined) compiled.delete(name);
+      else compiled.set(name, after);
+    }
+  });
+  return {
+    loadBalancers,
+    backends: withUses(previous.backends, backends),
+    localAddresses: withUses(previous.localAddresses, localAddresses),
+    ringNumbers: releaseRingNumbers(ringNumbers, changed, previous.loadBalancers),
+  };
+}
+
+const noPorts: LoadBalancerPorts = new Map();
+
+function compileLoadBalancer(
+  before: CompiledLoadBalancer | undefined,
+  loadBalancer: LoadBalancer,
+  ports: LoadBalancerPorts,
+  ringNumbers: PersistentMap<string, number>,
+): CompiledLoadBalancer {
+  const { rings, populations } = compileRings(before, loadBalancer, ringNumbers);
+  const rules = new Map<string, CompiledRule>(compileNatRules(before, loadBalancer, ports));
+  const frontends = new Map(loadBalancer.frontends.map((frontend) => [frontend.name, frontend.address]));
+  for (const rule of loadBalancer.loadBalancingRules) {
+    const key = `lb/${rule.name}`;
+    const address = frontends.get(rule.frontend);
+    const ring = rings.get(rule.backendPool);
+    if (address === undefined || ring === undefined) continue;
+    rules.set(key, compileBalancedRule(before?.rules.get(key), rule, address, ring.number));
+  }
+  return {
+    rules: kept(before?.rules, rules),
+    rings: kept(before?.rings, rings),
+    localAddresses: localAddressesOf(before, loadBalancer),
+    source: { loadBalancer, ports, populations },
+  };
+}
+
+function localAddressesOf(
+  before: CompiledLoadBalancer | undefined,
+  { frontends }: LoadBalancer,
+): ReadonlySet<IpAddress> {
+  if (before !== undefined && before.source?.loadBalancer.frontends === frontends)
+    return before.localAddresses;
+  const addresses = new Set(
+    frontends.flatMap(({ address, addressOwnership }) => (addressOwnership === 'local' ? [address] : [])),
+  );
+  const same =
+    before !== undefined &&
+    before.localAddresses.size === addresses.size &&
+    [...addresses].every((address) => before.localAddresses.has(address));
+  return same ? before.localAddresses : addresses;
+}
+
+/** The earlier map where both hold the same objects. */
+function kept<V>(
+  before: ReadonlyMap<string, V> | undefined,
+  after: ReadonlyMap<string, V>,
+): ReadonlyMap<string, V> {
+  if (before === undefined || before.size !== after.size) return after;
+  for (const [key, value] of after) {
+    if (before.get(key) !== value) return after;
+  }
+  return before;
+}

@@ -1,0 +1,34 @@
+// Which established flows end with a change: those that would otherwise go on to where nothing leads any more.
+import type { FlowSelector, RingChange } from './change.ts';
+import type { Entry, Target } from './table.ts';
+
+/** The flows of an entry that goes, or that leads elsewhere from now on. */
+export function endOfEntry({ endpoint, target }: Entry): FlowSelector {
+  return target.kind === 'nat'
+    ? { kind: 'nat', endpoint, backend: target.address }
+    : { kind: 'endpoint', endpoint };
+}
+
+/** True where flows cannot go on; another affinity or masquerading only counts for new ones. */
+export function leadsElsewhere(before: Target, after: Target): boolean {
+  if (before.port !== after.port) return true;
+  return before.kind === 'nat'
+    ? after.kind !== 'nat' || after.address !== before.address
+    : after.kind !== 'balanced' || after.ring !== before.ring;
+}
+
+/**
+ * The flows of members that are gone or have another address, and the UDP flows of those that went down. A ring that goes
+ * as a whole needs none: its entries go, or lead elsewhere, with it. With another pool's ring in its place all flows end.
+ */
+export function endsOfRing({ before, after }: RingChange, samePool: boolean): readonly FlowSelector[] {
+  if (before === undefined || after === undefined) return [];
+  const staying = new Map(samePool ? after.members.map((member) => [member.id, member]) : []);
+  return before.members.flatMap((member): readonly FlowSelector[] => {
+    const now = staying.get(member.id);
+    if (now === member) return [];
+    const flows = { kind: 'ring-member', ring: before.number, backend: member.address } as const;
+    if (now?.address !== member.address) return [{ ...flows, udpOnly: false }];
+    return member.keepsUdp && !now.keepsUdp ? [{ ...flows, udpOnly: true }] : [];
+  });
+}

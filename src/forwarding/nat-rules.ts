@@ -1,0 +1,208 @@
+// Inbound NAT rules: one entry per mapping and transport. Only mappings of machines that changed are made anew.
+import type { LoadBalancerPorts, PortAssignment, RulePorts } from '../ports/assignment.ts';
+import { mappingsOf } from '../ports/list.ts';
+import type { Mapping } from '../ports/mapping.ts';
+import { transportsOf } from '../resources/address.ts';
+import type {
+  BackendPool,
+  InboundNatRule,
+  LoadBalancer,
+  PoolRule,
+  SingleTargetRule,
+} from '../resources/model.ts';
+import { changedMembers, poolNamed } from './changed-members.ts';
+import { Entries } from './entries.ts';
+import { sameTarget } from './same.ts';
+import {
+  type CompiledFrom,
+  type CompiledLoadBalancer,
+  type CompiledRule,
+  type Entry,
+  endpointKey,
+} from './table.ts';
+
+type NamedRule = readonly [key: string, rule: CompiledRule];
+
+/** All inbound NAT rules of a load balancer, in its order; those that come out the same are the objects of `before`. */
+export function compileNatRules(
+  before: CompiledLoadBalancer | undefined,
+  loadBalancer: LoadBalancer,
+  ports: LoadBalancerPorts,
+): readonly NamedRule[] {
+  const sources = new RuleSources(before?.source, { loadBalancer, ports });
+  const singles = compileSingleRules(before, loadBalancer, ports, sources);
+  return loadBalancer.inboundNatRules.map((rule) => {
+    const key = `nat/${rule.name}`;
+    const earlier = before?.rules.get(key);
+    if (rule.kind === 'pool') return [key, compilePoolRule(earlier, rule, sources)];
+    return [key, singles.get(rule.name) ?? earlier ?? { entries: new Map() }];
+  });
+}
+
+type Source = Pick<CompiledFrom, 'loadBalancer' | 'ports'>;
+
+/** What a rule stands on, before and after the change. */
+class RuleSources {
+  readonly after: Source;
+  readonly before: Source | undefined;
+  readonly #rules: ReadonlyMap<string, InboundNatRule>;
+  readonly #addresses: readonly [ReadonlyMap<string, string>, ReadonlyMap<string, string>];
+  readonly #changed = new Map<string, ReadonlySet<string>>();
+
+  constructor(before: Source | undefined, after: Source) {
+    this.before = before;
+    this.after = after;
+    this.#rules = new Map((before?.loadBalancer.inboundNatRules ?? []).map((rule) => [rule.name, rule]));
+    this.#addresses = [frontendAddresses(before?.loadBalancer), frontendAddresses(after.loadBalancer)];
+  }
+
+  /** True where the rule itself and its frontend's address are as they were. */
+  sameRule(rule: InboundNatRule): boolean {
+    return (
+      this.#rules.get(rule.name) === rule &&
+      this.#addresses[0].get(rule.frontend) === this.#addresses[1].get(rule.frontend)
+    );
+  }
+
+  pools(name: string): readonly [before: BackendPool | undefined, after: BackendPool | undefined] {
+    return [
+      this.before && poolNamed(this.before.loadBalancer, name),
+      poolNamed(this.after.loadBalancer, name),
+    ];
+  }
+
+  /** Ids of members of a pool that are not as they were. */
+  changedMembers(pool: string): ReadonlySet<string> {
+    const known = this.#changed.get(pool);
+    if (known !== undefined) return known;
+    const [before, after] = this.pools(pool);
+    const changed = changedMembers(before?.members ?? [], after?.members ?? []);
+    this.#changed.set(pool, changed);
+    return changed;
+  }
+}
+
+function frontendAddresses(loadBalancer: LoadBalancer | undefined): ReadonlyMap<string, string> {
+  return new Map((loadBalancer?.frontends ?? []).map(({ name, address }) => [name, address]));
+}
+
+/** By rule name, those that had to be compiled. */
+function compileSingleRules(
+  before: CompiledLoadBalancer | undefined,
+  loadBalancer: LoadBalancer,
+  ports: LoadBalancerPorts,
+  sources: RuleSources,
+): ReadonlyMap<string, CompiledRule> {
+  const affected = loadBalancer.inboundNatRules.filter(
+    (rule): rule is SingleTargetRule => rule.kind === 'single' && !sameSingleRule(rule, sources),
+  );
+  const entries = new Map(affected.map((rule) => [rule.name, new Map<string, Entry>()]));
+  if (affected.length > 0) {
+    for (const mapping of mappingsOf({ ...loadBalancer, inboundNatRules: affected }, ports)) {
+      const earlier = before?.rules.get(`nat/${mapping.rule}`)?.entries;
+      for (const entry of entriesOf(mapping, earlier))
+        entries.get(mapping.rule)?.set(endpointKey(entry.endpoint), entry);
+    }
+  }
+  return new Map(
+    Array.from(entries, ([name, fresh]) => [name, keptRule(before?.rules.get(`nat/${name}`), fresh)]),
+  );
+}
+
+function sameSingleRule(rule: SingleTargetRule, sources: RuleSources): boolean {
+  if (!sources.sameRule(rule)) return false;
+  return (
+    rule.target.kind !== 'member' || !sources.changedMembers(rule.target.backendPool).has(rule.target.id)
+  );
+}
+
+function keptRule(before: CompiledRule | undefined, entries: ReadonlyMap<string, Entry>): CompiledRule {
+  if (before === undefined || before.entries.size !== entries.size) return { entries };
+  for (const [key, entry] of entries) {
+    if (before.entries.get(key) !== entry) return { entries };
+  }
+  return before;
+}
+
+function compilePoolRule(
+  before: CompiledRule | undefined,
+  rule: PoolRule,
+  sources: RuleSources,
+): CompiledRule {
+  const after = sources.after.ports.get(rule.name);
+  const earlierPorts = sources.before?.ports.get(rule.name);
+  const earlier = before?.entries instanceof Entries ? before.entries : Entries.empty;
+  const incremental = before !== undefined && sources.sameRule(rule);
+  const changed = incremental ? changedMachines(rule, earlierPorts, after, sources) : undefined;
+  if (changed?.size === 0 && before !== undefined) return before;
+  const removed: Entry[] = [];
+  if (changed === undefined) removed.push(...earlier.values());
+  else if (sources.before !== undefined) {
+    for (const mapping of mappingsOfMachines(sources.before, rule, earlierPorts, changed)) {
+      removed.push(...entriesOf(mapping, earlier));
+    }
+  }
+  const added: Entry[] = [];
+  for (const mapping of mappingsOfMachines(sources.after, rule, after, changed)) {
+    added.push(...entriesOf(mapping, earlier));
+  }
+  const entries = earlier.with(removed, added);
+  const same = Entries.differences(earlier, entries).next().done === true;
+  return before !== undefined && same ? before : { entries };
+}
+
+/** Ids of machines whose mappings may differ: another port, or another address. */
+function changedMachines(
+  rule: PoolRule,
+  before: RulePorts | undefined,
+  after: RulePorts | undefined,
+  sources: RuleSources,
+): ReadonlySet<string> {
+  const changed = new Set(sources.changedMembers(rule.backendPool));
+  if (before === after) return changed;
+  for (const [id, assignment] of after?.assigned ?? []) {
+    if (before?.assigned.get(id) !== assignment) changed.add(id);
+  }
+  for (const id of before?.assigned.keys() ?? []) {
+    if (after?.assigned.has(id) !== true) changed.add(id);
+  }
+  return changed;
+}
+
+/** The mappings of one rule, for some machines only (all, when `machines` is absent). */
+function mappingsOfMachines(
+  { loadBalancer, ports }: Source,
+  rule: PoolRule,
+  rulePorts: RulePorts | undefined,
+  machines: ReadonlySet<string> | undefined,
+): Iterable<Mapping> {
+  if (machines === undefined || rulePorts === undefined) {
+    return mappingsOf({ ...loadBalancer, inboundNatRules: [rule] }, ports);
+  }
+  const assigned = new Map<string, PortAssignment>();
+  for (const id of machines) {
+    const assignment = rulePorts.assigned.get(id);
+    if (assignment !== undefined) assigned.set(id, assignment);
+  }
+  const members =
+    poolNamed(loadBalancer, rule.backendPool)?.members.filter(({ id }) => machines.has(id)) ?? [];
+  return mappingsOf(
+    { ...loadBalancer, inboundNatRules: [rule], backendPools: [{ name: rule.backendPool, members }] },
+    new Map([[rule.name, { ...rulePorts, assigned }]]),
+  );
+}
+
+/** The entries of a mapping; those of `earlier` where they are the same. */
+function* entriesOf(mapping: Mapping, earlier: ReadonlyMap<string, Entry> | undefined): Generator<Entry> {
+  const target = {
+    kind: 'nat',
+    address: mapping.backendAddress,
+    port: mapping.backendPort,
+    masquerade: mapping.masquerade,
+  } as const;
+  for (const transport of transportsOf(mapping.protocol)) {
+    const endpoint = { address: mapping.frontendAddress, transport, port: mapping.frontendPort };
+    const known = earlier?.get(endpointKey(endpoint));
+    yield known !== undefined && sameTarget(known.target, target) ? known : { endpoint, target };
+  }
+}
