@@ -1,0 +1,68 @@
+// Starts the agent in the gateway's namespace as a service would run it, and ends it in both ways.
+import { readFile } from 'node:fs/promises';
+import { createConnection } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { execa } from 'execa';
+import { startDaemon } from './daemon.ts';
+import { isRunning, killProcesses, type Process } from './processes.ts';
+import { type DataPlane, runtimeDirectory } from './record.ts';
+import { namespaceOf } from './topology.ts';
+
+export const penstock = join(import.meta.dirname, '../../scripts/penstock');
+
+export interface AgentOptions {
+  /** Added to the command line. */
+  readonly arguments?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** Milliseconds until it has to answer. Default 20,000. */
+  readonly patience?: number;
+}
+
+/** Resolves when the agent answers on its socket; rejects with the end of its log when it does not. */
+export async function launchAgent(
+  lab: string,
+  dataplane: DataPlane,
+  options: AgentOptions,
+): Promise<Process> {
+  const directory = runtimeDirectory(lab);
+  const socket = join(directory, 'penstock.sock');
+  const command = [penstock, 'agent', '--state-directory', join(directory, 'state'), '--listen'];
+  const plane = dataplane === 'nftables' ? [] : ['--data-plane', dataplane];
+  const log = join(directory, 'agent.log');
+  const agent = await startDaemon(
+    namespaceOf(lab, 'gateway'),
+    [...command, `unix:${socket}`, ...plane, ...(options.arguments ?? [])],
+    log,
+    options.env,
+  );
+  const deadline = Date.now() + (options.patience ?? 20_000);
+  while (agent !== undefined && (await isRunning(agent))) {
+    if ((await connects(socket)) && (await answers(socket))) return agent;
+    if (Date.now() > deadline) {
+      await killProcesses([agent]);
+      break;
+    }
+    await sleep(20);
+  }
+  const text = await readFile(log, 'utf8');
+  throw new Error(`The agent does not start. The end of its log:\n${text.slice(-2_000)}`);
+}
+
+async function answers(socket: string): Promise<boolean> {
+  const status = await execa(penstock, ['status'], {
+    env: { PENSTOCK_ADDRESS: `unix:${socket}` },
+    reject: false,
+  });
+  return status.exitCode === 0;
+}
+
+async function connects(socket: string): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const connection = createConnection(socket);
+  connection.on('connect', () => resolve(true));
+  connection.on('error', () => resolve(false));
+  const connected = await promise;
+  connection.destroy();
+  return connected;
+}

@@ -1,0 +1,276 @@
+// A gateway with its client and its machines, all in network namespaces: what the tests, the benches and the demo run on.
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { execa, type ResultPromise } from 'execa';
+import { type AgentOptions, launchAgent, penstock } from './agent.ts';
+import { createBackend, createNetwork, deleteNamespaces, enter, existingNamespaces } from './namespaces.ts';
+import { endProcesses, findProcess, isRunning, killProcesses, processesIn } from './processes.ts';
+import {
+  claim,
+  type DataPlane,
+  erase,
+  type LabRecord,
+  read,
+  runtimeDirectory,
+  type Services,
+  write,
+} from './record.ts';
+import { healthFile, startServerParent, startServers } from './servers/servers.ts';
+import { type Backend, backend, maximumBackends, type Node, namespaceOf } from './topology.ts';
+import { Traffic } from './traffic/traffic.ts';
+
+export interface LabOptions {
+  /** Labs with different names stand side by side. Small letters, digits and hyphens, at most 32. */
+  readonly name: string;
+  /** How many machines; they are b1, b2, ... Default 2, at most 1,000. */
+  readonly backends?: number;
+  readonly dataplane?: DataPlane;
+  /** Start the agent. Default false. */
+  readonly agent?: boolean | AgentOptions;
+  /** What every machine serves. Default HTTP on 80 and 8080, TLS on 443, UDP on 5300 and 5301. */
+  readonly services?: Partial<Services>;
+  /** Stay when this process ends, until `down`. Default false: a signal to this process takes the lab down. */
+  readonly stay?: boolean;
+}
+
+export interface CommandOptions {
+  /** For the command's standard input. */
+  readonly input?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Whether a failure of the command rejects. Default true. */
+  readonly reject?: boolean;
+  /** Milliseconds. */
+  readonly timeout?: number;
+}
+
+export interface CommandResult {
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Undefined when a signal ended the command. */
+  readonly exitCode?: number | undefined;
+}
+
+const services: Services = { http: [80, 8080], https: [443], udp: [5300, 5301] };
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+export class Lab implements AsyncDisposable {
+  #record: LabRecord;
+  readonly #onSignal = (signal: NodeJS.Signals): void => {
+    // Once more, by then without a listener, so that this process ends as the sender meant it.
+    void this.down().finally(() => process.kill(process.pid, signal));
+  };
+
+  private constructor(record: LabRecord) {
+    this.#record = record;
+  }
+
+  /**
+   * Raises a lab; resolves when every machine serves and, with `agent`, the agent answers. Throws when a lab of that
+   * name is up, unless the process it belonged to has ended: then the remains are cleared away first.
+   */
+  static async up(options: LabOptions): Promise<Lab> {
+    const { name, backends = 2, dataplane = 'nftables', agent = false, stay = false } = options;
+    if (!/^[a-z0-9][a-z0-9-]{0,31}$/.test(name)) throw new Error(`"${name}" cannot name a lab.`);
+    if (!(backends >= 0 && backends <= maximumBackends)) {
+      throw new Error(`A lab has 0 to ${maximumBackends} machines, not ${backends}.`);
+    }
+    if (process.getuid?.() !== 0)
+      throw new Error('A lab makes network namespaces, which needs root: use sudo.');
+    const lab = new Lab({
+      name,
+      dataplane,
+      backends: Array.from({ length: backends }, (_, index) => index + 1),
+      services: { ...services, ...options.services },
+      owner: stay ? null : ((await findProcess(process.pid)) ?? null),
+      agent: null,
+    });
+    await lab.#claim();
+    for (const signal of signals) process.once(signal, lab.#onSignal);
+    try {
+      await mkdir(lab.stateDirectory);
+      await createNetwork(name, lab.backends, dataplane === 'xdp');
+      await startServerParent(name);
+      await startServers(name, lab.backends, lab.#record.services);
+      if (agent !== false) await lab.startAgent(agent === true ? {} : agent);
+      return lab;
+    } catch (error) {
+      await lab.down();
+      throw error;
+    } finally {
+      if (stay) lab.#ignoreSignals();
+    }
+  }
+
+  /** A lab that another process has raised; undefined when there is none of that name. */
+  static async attach(name: string): Promise<Lab | undefined> {
+    const record = await read(name);
+    return record === undefined ? undefined : new Lab(record);
+  }
+
+  /** Takes a lab down by its name alone, also one that was left half made. Returns whether there was anything. */
+  static async remove(name: string): Promise<boolean> {
+    const namespaces = await existingNamespaces(name);
+    const record = await read(name);
+    // A process may have been started since the last look: look until there is none.
+    for (let left = await processesIn(namespaces); left.length > 0; left = await processesIn(namespaces)) {
+      await endProcesses(left, 1_000);
+    }
+    await deleteNamespaces(namespaces);
+    await erase(name);
+    return namespaces.length > 0 || record !== undefined;
+  }
+
+  get name(): string {
+    return this.#record.name;
+  }
+
+  get dataplane(): DataPlane {
+    return this.#record.dataplane;
+  }
+
+  get backends(): readonly Backend[] {
+    return this.#record.backends.map(backend);
+  }
+
+  /** Holds all that the lab keeps on disk; `down` removes it. */
+  get directory(): string {
+    return runtimeDirectory(this.name);
+  }
+
+  get stateDirectory(): string {
+    return join(this.directory, 'state');
+  }
+
+  get socket(): string {
+    return join(this.directory, 'penstock.sock');
+  }
+
+  /** For PENSTOCK_ADDRESS; reaches the agent from every node and from the host. */
+  get address(): string {
+    return `unix:${this.socket}`;
+  }
+
+  get agentLog(): string {
+    return join(this.directory, 'agent.log');
+  }
+
+  namespace(node: Node): string {
+    return namespaceOf(this.name, node);
+  }
+
+  /** Runs a command on a node to its end; rejects when it fails, unless `reject: false`. */
+  async exec(node: Node, command: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
+    return await this.spawn(node, command, options);
+  }
+
+  /** Starts a command on a node; the caller ends it, at the latest `down` does. */
+  spawn(node: Node, command: readonly string[], options: CommandOptions = {}): ResultPromise<CommandOptions> {
+    const [file, args] = enter(this.namespace(node), command);
+    return execa(file, args, { ...options, env: { PENSTOCK_ADDRESS: this.address, ...options.env } });
+  }
+
+  /** Runs Penstock's command line against the lab's agent. */
+  async penstock(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
+    return await this.exec('gateway', [penstock, ...args], options);
+  }
+
+  /** A long-running client for many requests; it says who answered each. */
+  async traffic(node: Node = 'client'): Promise<Traffic> {
+    return await Traffic.start(this.namespace(node));
+  }
+
+  /** Adds a machine with its servers: the given one, or the first that is free. */
+  async addBackend(number?: number): Promise<Backend> {
+    const taken = new Set(this.#record.backends);
+    let free = number ?? 1;
+    while (number === undefined && taken.has(free)) free += 1;
+    if (taken.has(free) || free < 1 || free > maximumBackends)
+      throw new Error(`There is no room for machine ${free}.`);
+    const added = backend(free);
+    await this.#note({ backends: [...this.#record.backends, free].toSorted((a, b) => a - b) });
+    await createBackend(this.name, added, this.dataplane === 'xdp');
+    await startServers(this.name, [added], this.#record.services);
+    return added;
+  }
+
+  /** Takes a machine away at once, as if it lost its power. */
+  async removeBackend(node: Backend['node']): Promise<void> {
+    const { number } = this.#find(node);
+    await this.stopServers(node);
+    await deleteNamespaces([this.namespace(node)]);
+    await this.#note({ backends: this.#record.backends.filter((each) => each !== number) });
+  }
+
+  /** Ends all that runs on a machine; the machine stays and refuses connections. */
+  async stopServers(node: Backend['node']): Promise<void> {
+    await endProcesses(await processesIn([this.namespace(node)]), 1_000);
+  }
+
+  async startServers(node: Backend['node']): Promise<void> {
+    await startServers(this.name, [this.#find(node)], this.#record.services);
+  }
+
+  /** What a machine answers to GET /health from now on. */
+  async setHealth(node: Backend['node'], status: number): Promise<void> {
+    await writeFile(healthFile(this.name, this.#find(node)), String(status));
+  }
+
+  /** Resolves when the agent answers. The state directory is the lab's: a later agent continues what an earlier left. */
+  async startAgent(options: AgentOptions = {}): Promise<void> {
+    const running = this.#record.agent;
+    if (running !== null && (await isRunning(running))) throw new Error('The agent runs.');
+    await this.#note({ agent: await launchAgent(this.name, this.dataplane, options) });
+  }
+
+  async agentRuns(): Promise<boolean> {
+    return this.#record.agent !== null && (await isRunning(this.#record.agent));
+  }
+
+  /** By SIGTERM, as a service manager would. */
+  async stopAgent(): Promise<void> {
+    if (this.#record.agent !== null) await endProcesses([this.#record.agent], 10_000);
+    await this.#note({ agent: null });
+  }
+
+  /** By SIGKILL. */
+  async killAgent(): Promise<void> {
+    if (this.#record.agent !== null) await killProcesses([this.#record.agent]);
+    await this.#note({ agent: null });
+  }
+
+  /** Leaves nothing: no process, no namespace, no file. */
+  async down(): Promise<void> {
+    await Lab.remove(this.name);
+    this.#ignoreSignals();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.down();
+  }
+
+  async #claim(): Promise<void> {
+    if (await claim(this.#record)) return;
+    const owner = (await read(this.name))?.owner;
+    if (owner === undefined || owner === null || (await isRunning(owner))) {
+      throw new Error(`Lab "${this.name}" is up already; scripts/lab down --name ${this.name} ends it.`);
+    }
+    await Lab.remove(this.name);
+    if (!(await claim(this.#record)))
+      throw new Error(`Lab "${this.name}" is being raised by another process.`);
+  }
+
+  async #note(change: Partial<LabRecord>): Promise<void> {
+    this.#record = { ...this.#record, ...change };
+    await write(this.#record);
+  }
+
+  #find(node: string): Backend {
+    const found = this.backends.find((each) => each.node === node);
+    if (found === undefined) throw new Error(`The lab has no machine ${node}.`);
+    return found;
+  }
+
+  #ignoreSignals(): void {
+    for (const signal of signals) process.off(signal, this.#onSignal);
+  }
+}
