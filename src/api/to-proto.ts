@@ -1,0 +1,183 @@
+// From the gateway's plain data to protobuf messages. Enums, timestamps and durations take their wire form here.
+
+import type { Counters, Finding } from '../dataplane/dataplane.ts';
+import type { Mapping, RangeUsage } from '../ports/mapping.ts';
+import type { RuleProtocol } from '../resources/address.ts';
+import type {
+  AdminState,
+  FlowOptions,
+  Frontend,
+  InboundNatRule,
+  LoadBalancingRule,
+  Member,
+  SessionPersistence,
+  SingleTarget,
+} from '../resources/model.ts';
+import { type google, penstock } from '../wire/generated/proto.js';
+
+const v1 = penstock.v1;
+type V1 = typeof penstock.v1;
+/** A message to be sent, by its name in the proto package. */
+export type Sent<Name extends keyof V1> = V1[Name] extends { encode(message: infer In): unknown }
+  ? In
+  : never;
+
+/** From milliseconds since 1970. */
+export function toTimestamp(milliseconds: number): google.protobuf.Timestamp.$Properties {
+  return toDuration(milliseconds);
+}
+
+/** From milliseconds, which may have a fraction. */
+export function toDuration(milliseconds: number): google.protobuf.Duration.$Properties {
+  const seconds = Math.floor(milliseconds / 1_000);
+  return { seconds, nanos: Math.floor((milliseconds - seconds * 1_000) * 1_000_000) };
+}
+
+export function toFrontend({ name, address, addressOwnership }: Frontend): Sent<'Frontend'> {
+  return {
+    name,
+    address,
+    addressOwnership:
+      addressOwnership === 'local'
+        ? v1.AddressOwnership.ADDRESS_OWNERSHIP_LOCAL
+        : v1.AddressOwnership.ADDRESS_OWNERSHIP_EXTERNAL,
+  };
+}
+
+export function toMember({ id, address, weight, adminState, pins }: Member): Sent<'Member'> {
+  return { id, address, weight, adminState: toAdminState(adminState), pins: { ...pins } };
+}
+
+export function toInboundNatRule(rule: InboundNatRule): Sent<'InboundNatRule'> {
+  const common = {
+    name: rule.name,
+    frontend: rule.frontend,
+    protocol: toProtocol(rule.protocol),
+    backendPort: rule.backendPort,
+    flow: toFlowOptions(rule.flow),
+    whenUnhealthy: v1.WhenUnhealthy.WHEN_UNHEALTHY_FORWARD,
+  };
+  switch (rule.kind) {
+    case 'single':
+      return { ...common, single: { frontendPort: rule.frontendPort, ...toTarget(rule.target) } };
+    case 'pool':
+      return {
+        ...common,
+        pool: {
+          backendPool: rule.backendPool,
+          frontendPortRangeStart: rule.rangeStart,
+          frontendPortRangeEnd: rule.rangeEnd,
+          portsPerMember: rule.portsPerMember,
+        },
+      };
+  }
+}
+
+export function toLoadBalancingRule(rule: LoadBalancingRule): Sent<'LoadBalancingRule'> {
+  return {
+    name: rule.name,
+    frontend: rule.frontend,
+    protocol: toProtocol(rule.protocol),
+    frontendPort: rule.frontendPort,
+    backendPort: rule.backendPort,
+    backendPool: rule.backendPool,
+    sessionPersistence: toSessionPersistence(rule.sessionPersistence),
+    noHealthyBackends: v1.NoHealthyBackends.NO_HEALTHY_BACKENDS_ALL_PROBED_DOWN,
+    flow: toFlowOptions(rule.flow),
+  };
+}
+
+/** Without `counters` the message has none. */
+export function toPortMapping(mapping: Mapping, counters?: Counters): Sent<'PortMapping'> {
+  const message: Sent<'PortMapping'> = {
+    loadBalancer: mapping.loadBalancer,
+    rule: mapping.rule,
+    frontendAddress: mapping.frontendAddress,
+    protocol: toProtocol(mapping.protocol),
+    frontendPort: mapping.frontendPort,
+    member: mapping.member,
+    backendAddress: mapping.backendAddress,
+    backendPort: mapping.backendPort,
+    assigned: toTimestamp(mapping.since),
+  };
+  return counters === undefined ? message : { ...message, counters: toCounters(counters) };
+}
+
+export function toPortRange(range: RangeUsage): Sent<'PortRange'> {
+  return {
+    loadBalancer: range.loadBalancer,
+    rule: range.rule,
+    backendPool: range.backendPool,
+    frontendPortRangeStart: range.rangeStart,
+    frontendPortRangeEnd: range.rangeEnd,
+    portsPerMember: range.portsPerMember,
+    capacity: range.capacity,
+    used: range.used,
+    free: range.free,
+    nextPort: range.nextPort,
+  };
+}
+
+export function toRuleCounters(loadBalancer: string, rule: string, counters: Counters): Sent<'RuleCounters'> {
+  return { loadBalancer, rule, counters: toCounters(counters) };
+}
+
+export function toWarning({ code, message, remedy }: Finding): Sent<'Warning'> {
+  return { code, message, remedy };
+}
+
+function toCounters({ packets, bytes, flows }: Counters): Sent<'Counters'> {
+  return { packets, bytes, flows };
+}
+
+function toProtocol(protocol: RuleProtocol): penstock.v1.Protocol {
+  switch (protocol) {
+    case 'tcp':
+      return v1.Protocol.PROTOCOL_TCP;
+    case 'udp':
+      return v1.Protocol.PROTOCOL_UDP;
+    case 'all':
+      return v1.Protocol.PROTOCOL_ALL;
+  }
+}
+
+function toAdminState(state: AdminState): penstock.v1.AdminState {
+  switch (state) {
+    case 'none':
+      return v1.AdminState.ADMIN_STATE_NONE;
+    case 'up':
+      return v1.AdminState.ADMIN_STATE_UP;
+    case 'down':
+      return v1.AdminState.ADMIN_STATE_DOWN;
+    case 'drain':
+      return v1.AdminState.ADMIN_STATE_DRAIN;
+  }
+}
+
+function toSessionPersistence(persistence: SessionPersistence): penstock.v1.SessionPersistence {
+  switch (persistence) {
+    case 'none':
+      return v1.SessionPersistence.SESSION_PERSISTENCE_NONE;
+    case 'client-ip':
+      return v1.SessionPersistence.SESSION_PERSISTENCE_CLIENT_IP;
+    case 'client-ip-protocol':
+      return v1.SessionPersistence.SESSION_PERSISTENCE_CLIENT_IP_PROTOCOL;
+  }
+}
+
+function toFlowOptions({ sourceNat }: FlowOptions): Sent<'FlowOptions'> {
+  return {
+    sourceNat: sourceNat === 'masquerade' ? v1.SourceNat.SOURCE_NAT_MASQUERADE : v1.SourceNat.SOURCE_NAT_NONE,
+  };
+}
+
+function toTarget(target: SingleTarget): { readonly address?: string; readonly member?: string } {
+  switch (target.kind) {
+    case 'none':
+      return {};
+    case 'address':
+      return { address: target.address };
+    case 'member':
+      return { member: `${target.backendPool}/${target.id}` };
+  }
+}
