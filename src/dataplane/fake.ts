@@ -1,0 +1,158 @@
+// A data plane in memory that keeps the contract of the real ones and checks every reference: for tests, and for trying
+// things out where there is no kernel to change.
+import type { Change, FlowSelector } from '../forwarding/change.ts';
+import { wholeTable } from '../forwarding/diff.ts';
+import type { FiveTuple } from '../forwarding/hash.ts';
+import { type Destination, resolve } from '../forwarding/lookup.ts';
+import { sameTarget } from '../forwarding/same.ts';
+import { type Endpoint, type Entry, endpointKey, type ForwardingTable } from '../forwarding/table.ts';
+import {
+  CommitFailed,
+  type Counters,
+  type DataPlane,
+  type KernelState,
+  type Stamp,
+  type Verdict,
+} from './dataplane.ts';
+import { FakeKernel } from './fake-kernel.ts';
+
+export { FakeKernel } from './fake-kernel.ts';
+
+export interface FakeDataPlaneOptions {
+  /** What survives the agent; a new, empty one unless given. */
+  readonly kernel?: FakeKernel;
+}
+
+/** Use it like any plane: `open` first; after `close`, or before `load` on an empty kernel, `commit` is refused. */
+export class FakeDataPlane implements DataPlane {
+  readonly kind = 'fake';
+  readonly kernel: FakeKernel;
+  #opened = false;
+  #expected: Stamp | undefined;
+  #failures: Error[] = [];
+  #stamps: Stamp[] = [];
+  #commits: Change[] = [];
+  #loads = 0;
+
+  constructor(options: FakeDataPlaneOptions = {}) {
+    this.kernel = options.kernel ?? new FakeKernel();
+  }
+
+  async open(): Promise<KernelState> {
+    this.#opened = true;
+    this.#expected = this.kernel.stamp;
+    const version = 'in memory';
+    return this.kernel.stamp === undefined ? { version } : { stamp: this.kernel.stamp, version };
+  }
+
+  async load(table: ForwardingTable, stamp: Stamp): Promise<void> {
+    this.#begin();
+    const change = wholeTable(table);
+    new FakeKernel().apply(change, stamp);
+    const counters = new Map(this.kernel.counters);
+    const before = new Map(this.kernel.entries);
+    this.kernel.clear();
+    this.kernel.apply(change, stamp);
+    for (const [key, counted] of counters) {
+      const [earlier, now] = [before.get(key), this.kernel.entries.get(key)];
+      if (earlier && now && sameTarget(earlier.target, now.target)) this.kernel.counters.set(key, counted);
+    }
+    this.#loads += 1;
+    this.#done(stamp);
+  }
+
+  async commit(change: Change, stamp: Stamp): Promise<void> {
+    this.#begin();
+    if (this.kernel.stamp === undefined) {
+      throw new CommitFailed('The kernel holds no table to change.', 'nothing is loaded');
+    }
+    this.kernel.apply(change, stamp);
+    this.#commits.push(change);
+    this.#done(stamp);
+  }
+
+  async counters(entries: readonly Entry[]): Promise<ReadonlyMap<Entry, Counters>> {
+    const answer = new Map<Entry, Counters>();
+    for (const entry of entries) {
+      const key = endpointKey(entry.endpoint);
+      const present = this.kernel.entries.get(key);
+      if (present === undefined || !sameTarget(present.target, entry.target)) continue;
+      answer.set(entry, this.kernel.counters.get(key) ?? { packets: 0, bytes: 0, flows: 0 });
+    }
+    return answer;
+  }
+
+  async verify(): Promise<Verdict> {
+    const [expected, found] = [this.#expected, this.kernel.stamp];
+    if (expected === undefined) return { kind: 'intact' };
+    if (found === undefined) return { kind: 'damaged', detail: 'the table is gone' };
+    return found.instance === expected.instance && found.revision === expected.revision
+      ? { kind: 'intact' }
+      : { kind: 'damaged', detail: `the kernel runs revision ${found.revision} of ${found.instance}` };
+  }
+
+  async flush(): Promise<void> {
+    this.kernel.clear();
+    this.#expected = undefined;
+    this.#opened = false;
+  }
+
+  async close(): Promise<void> {
+    this.#opened = false;
+  }
+
+  /** Lets the next `load` or `commit` throw, and apply nothing; several queue up. */
+  failNext(error: Error = new CommitFailed('The kernel refused the change.', 'injected failure')): void {
+    this.#failures.push(error);
+  }
+
+  /** Plays somebody else who flushes the kernel: `verify` tells, `load` repairs. */
+  damage(): void {
+    this.kernel.clear();
+  }
+
+  /** Where the kernel, as it is, sends a new flow. */
+  lookup(packet: FiveTuple): Destination | undefined {
+    return resolve(
+      packet,
+      (key) => this.kernel.entries.get(key),
+      (number) => this.kernel.rings.get(number),
+    );
+  }
+
+  /** Plays traffic through an endpoint. */
+  setCounters(endpoint: Endpoint, counters: Counters): void {
+    this.kernel.counters.set(endpointKey(endpoint), counters);
+  }
+
+  /** Of each successful `load` and `commit` through this object, oldest first. */
+  get stamps(): readonly Stamp[] {
+    return this.#stamps;
+  }
+
+  /** Each change that was committed through this object, oldest first. */
+  get commits(): readonly Change[] {
+    return this.#commits;
+  }
+
+  /** How often `load` succeeded. */
+  get loads(): number {
+    return this.#loads;
+  }
+
+  /** All flows that commits have ended, oldest first. */
+  get ended(): readonly FlowSelector[] {
+    return this.#commits.flatMap((change) => change.ending);
+  }
+
+  #begin(): void {
+    if (!this.#opened) throw new CommitFailed('The data plane is not open.', 'call open() first');
+    const failure = this.#failures.shift();
+    if (failure !== undefined) throw failure;
+  }
+
+  #done(stamp: Stamp): void {
+    this.#expected = stamp;
+    this.#stamps.push(stamp);
+  }
+}
