@@ -1,0 +1,98 @@
+// `penstock status`: what the gateway is and runs, and what an operator should look at.
+import type { Command } from 'commander';
+import type { Answer } from '../../wire/client.ts';
+import { type Context, globalsOf, type OutputFormat, outputOption } from '../context.ts';
+import { writeMessage } from '../output/answer.ts';
+import { paint } from '../output/colour.ts';
+import { age, count, counted, plainText, time } from '../output/format.ts';
+import type { Channel } from '../terminal.ts';
+
+export function addStatus(program: Command, context: Context): void {
+  program
+    .command('status')
+    .description('what the gateway is and runs, with warnings and what mends them')
+    .addOption(outputOption())
+    .addHelpText(
+      'after',
+      `
+-o wide also lists the settings and addresses that the agent put on the host.
+
+Example:
+  $ penstock status -o wide`,
+    )
+    .action(async ({ output }: { readonly output: OutputFormat }, command: Command) => {
+      const globals = globalsOf(command);
+      const { withGateway } = await import('../connection.ts');
+      const status = await withGateway(globals, ({ client, reading }) => client.getStatus(reading));
+      const { out } = context.terminal;
+      switch (output) {
+        case 'table':
+        case 'wide':
+          writeStatus(out, globals.address, status, output === 'wide');
+          return;
+        case 'json':
+        case 'yaml':
+          await writeMessage(out, output, 'GetStatusResponse', status);
+      }
+    });
+}
+
+function writeStatus(
+  out: Channel,
+  address: string,
+  status: Answer<'GetStatusResponse'>,
+  wide: boolean,
+): void {
+  const behind = status.dataPlaneRevision !== status.revision;
+  const facts: readonly (readonly [string, string])[] = [
+    [
+      'agent',
+      `${status.version} at ${address}, up ${age(status.started, Date.now())} (since ${time(status.started)})`,
+    ],
+    ['data plane', [status.dataPlane, status.dataPlaneVersion].filter((text) => text !== '').join(': ')],
+    ['revision', `${status.revision}${behind ? ` (the kernel runs ${status.dataPlaneRevision})` : ''}`],
+    ['load balancers', count(status.loadBalancers)],
+    [
+      'rules',
+      `${count(status.inboundNatRules)} inbound NAT, ${count(status.loadBalancingRules)} load balancing`,
+    ],
+    ['members', count(status.members)],
+    ['port mappings', count(status.portMappings)],
+    ...status.interfaces.map(
+      (one) =>
+        [
+          'interface',
+          `${one.name}: XDP ${one.xdpMode}${one.driver === '' ? '' : `, ${one.driver}`}`,
+        ] as const,
+    ),
+    ...(wide ? hostFacts(status) : []),
+    ['warnings', status.warnings.length === 0 ? 'none' : ''],
+  ];
+  const width = Math.max(...facts.map(([name]) => name.length)) + 3;
+  for (const [name, value] of facts) {
+    out.write(`${paint(out, 'bold', name)}${' '.repeat(width - name.length)}${plainText(value)}`.trimEnd());
+    out.write('\n');
+  }
+  for (const { code, message, remedy } of status.warnings) {
+    out.write(`  ${paint(out, 'yellow', plainText(code))}: ${plainText(message)}\n`);
+    if (remedy !== '') out.write(`    ${plainText(remedy)}\n`);
+  }
+  if (!wide && status.hostSettings.length + status.hostAddresses.length > 0) {
+    const settings = counted(status.hostSettings.length, 'setting');
+    const addresses = counted(status.hostAddresses.length, 'address').replace('addresss', 'addresses');
+    out.write(`${settings} and ${addresses} on this host are the agent’s (-o wide lists them)\n`);
+  }
+}
+
+function hostFacts(status: Answer<'GetStatusResponse'>): readonly (readonly [string, string])[] {
+  return [
+    ...status.hostSettings.map(
+      ({ name, value, valueBefore }) =>
+        ['setting', `${name} = ${value}${value === valueBefore ? '' : ` (before: ${valueBefore})`}`] as const,
+    ),
+    ...status.hostAddresses.map(
+      (one) =>
+        ['address', `${one.address} on ${one.interface}${one.added ? '' : ' (was there before)'}`] as const,
+    ),
+  ];
+}
