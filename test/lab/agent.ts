@@ -28,7 +28,7 @@ export async function launchAgent(
   const directory = runtimeDirectory(lab);
   const socket = join(directory, 'penstock.sock');
   const command = [penstock, 'agent', '--state-directory', join(directory, 'state'), '--listen'];
-  const plane = dataplane === 'nftables' ? [] : ['--data-plane', dataplane];
+  const plane = dataplane === 'nftables' ? [] : ['--dataplane', dataplane];
   const log = join(directory, 'agent.log');
   const agent = await startDaemon(
     namespaceOf(lab, 'gateway'),

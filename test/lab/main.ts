@@ -64,7 +64,10 @@ program
   .passThroughOptions()
   .action(async (where: Node, command: readonly string[], options: Named) => {
     const lab = await find(options.name);
-    const [file, args] = enter(lab.namespace(where), command);
+    if (!lab.backends.some((backend) => backend.node === where) && /^b/.test(where)) {
+      throw new Error(`Lab "${lab.name}" has no machine ${where}; scripts/lab status lists them.`);
+    }
+    const [file, args] = enter(lab.namespace(where), command[0] === '--' ? command.slice(1) : command);
     const scripts = new URL('../../scripts', import.meta.url).pathname;
     const env = { PENSTOCK_ADDRESS: lab.address, PATH: `${scripts}:${process.env.PATH ?? ''}` };
     const { exitCode } = await execa(file, args, { env, stdio: 'inherit', reject: false });
