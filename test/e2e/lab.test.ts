@@ -85,7 +85,8 @@ describe('a lab', () => {
       input: `table inet t { chain c { type nat hook prerouting priority dstnat
         ip daddr 203.0.113.10 tcp dport 500 dnat ip to 10.0.0.4:443
         ip6 daddr 2001:db8:f::10 tcp dport 500 dnat ip6 to [fd00:10::4]:443
-      } }`,
+      }
+      }`,
     });
     await using traffic = await lab.traffic();
     const hosts = ['203.0.113.10', '2001:db8:f::10'];
