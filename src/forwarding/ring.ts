@@ -16,6 +16,9 @@ const quotaSeed = 0x71756f74;
 /** Tries to find an heir at random before the search goes on member by member. */
 const heirTries = 64;
 
+/** The greatest weight of a member. */
+const heaviest = 1000;
+
 type WeightedMember = Pick<RingMember, 'id' | 'weight'>;
 
 /** A ring from its members in any order, with the slots that they have if all are eligible. */
@@ -47,42 +50,80 @@ export function populate(members: readonly WeightedMember[]): Uint16Array {
   const size = ringSizeFor(members.length);
   if (members.length === 0) return new Uint16Array();
   if (members.length > maximumRingMembers) throw new RangeError(`a ring of ${members.length} members`);
-  const free = 0xffff;
-  const slots = new Uint16Array(size).fill(free);
-  const room = quotas(members, size);
-  const next = Int32Array.from(members, ({ id }) => hashText(id, offsetSeed) % size);
-  const step = Int32Array.from(members, ({ id }) => 1 + (hashText(id, stepSeed) % (size - 1)));
-  const heaviest = members.reduce((most, { weight }) => Math.max(most, weight), 1);
-  const pace = Int32Array.from(members, ({ weight }) => weight);
-  const credit = new Int32Array(members.length);
-  const active = Int32Array.from(members, (_, index) => index);
-  let activeCount = 0;
-  for (let index = 0; index < members.length; index++) {
-    if (at(room, index) > 0) active[activeCount++] = index;
+  const claims = new Claims(members, size);
+  claims.byWeight(Math.floor(size / 20));
+  claims.inTurn();
+  return claims.slots;
+}
+
+/** Nobody's slot. */
+const free = 0xffff;
+
+/** Members claim slots until each has its quota: a claim on a free slot wins, and is never lost again. */
+class Claims {
+  readonly slots: Uint16Array;
+  readonly #members: readonly WeightedMember[];
+  /** Slots that each member still wants. */
+  readonly #room: Int32Array;
+  /** The slot that each member claims next, and how far it moves on from there; the size is a prime. */
+  readonly #next: Int32Array;
+  readonly #step: Int32Array;
+  #free: number;
+
+  constructor(members: readonly WeightedMember[], size: number) {
+    this.slots = new Uint16Array(size).fill(free);
+    this.#members = members;
+    this.#room = quotas(members, size);
+    this.#next = Int32Array.from(members, ({ id }) => hashText(id, offsetSeed) % size);
+    this.#step = Int32Array.from(members, ({ id }) => 1 + (hashText(id, stepSeed) % (size - 1)));
+    this.#free = size;
   }
-  while (activeCount > 0) {
-    let kept = 0;
-    for (let position = 0; position < activeCount; position++) {
-      const index = at(active, position);
-      const due = at(credit, index) + at(pace, index);
-      if (due < heaviest) {
-        credit[index] = due;
-        active[kept++] = index;
-        continue;
-      }
-      credit[index] = due - heaviest;
-      const slot = at(next, index);
-      const after = slot + at(step, index);
-      next[index] = after >= size ? after - size : after;
-      if (slots[slot] === free) {
-        slots[slot] = index;
-        room[index] = at(room, index) - 1;
-      }
-      if (at(room, index) > 0) active[kept++] = index;
+
+  /**
+   * Each member claims as often as its weight says, until few slots are left. The pace of one member does not depend on who
+   * else there is. A calendar (rounds on which members are due) spares reading members that are not.
+   */
+  byWeight(left: number): void {
+    const due = Array.from({ length: heaviest + 1 }, (): number[] => []);
+    const credit = new Int32Array(this.#members.length);
+    const schedule = (index: number, round: number): void => {
+      const weight = this.#members[index]?.weight ?? 1;
+      const rounds = Math.max(1, Math.ceil((heaviest - at(credit, index)) / weight));
+      credit[index] = at(credit, index) + rounds * weight - heaviest;
+      due[(round + rounds) % due.length]?.push(index);
+    };
+    for (let index = 0; index < this.#members.length; index++) {
+      if (at(this.#room, index) > 0) schedule(index, 0);
     }
-    activeCount = kept;
+    for (let round = 1; this.#free > left; round++) {
+      const claimants = due[round % due.length];
+      if (claimants === undefined || claimants.length === 0) continue;
+      due[round % due.length] = [];
+      for (const index of claimants) {
+        this.#claim(index);
+        if (at(this.#room, index) > 0) schedule(index, round);
+      }
+    }
   }
-  return slots;
+
+  /** All who are not full claim one slot a round: otherwise the last slots would wait long for the lightest members. */
+  inTurn(): void {
+    let claimants = this.#members.map((_, index) => index).filter((index) => at(this.#room, index) > 0);
+    while (claimants.length > 0) {
+      for (const index of claimants) this.#claim(index);
+      claimants = claimants.filter((index) => at(this.#room, index) > 0);
+    }
+  }
+
+  #claim(index: number): void {
+    const slot = at(this.#next, index);
+    const next = slot + at(this.#step, index);
+    this.#next[index] = next < this.slots.length ? next : next - this.slots.length;
+    if (this.slots[slot] !== free) return;
+    this.slots[slot] = index;
+    this.#room[index] = at(this.#room, index) - 1;
+    this.#free -= 1;
+  }
 }
 
 /**
