@@ -19,7 +19,8 @@ export type Port = number;
 
 /** Parses an address in text; `undefined` for anything that is not exactly one address (zones and octal are not). */
 export function parseAddress(text: string): IpAddress | undefined {
-  if (ipaddr.IPv4.isValidFourPartDecimal(text)) return ipaddr.IPv4.parse(text).toString() as IpAddress;
+  // A valid dotted quad without leading zeros is canonical as it stands.
+  if (ipaddr.IPv4.isValidFourPartDecimal(text)) return text as IpAddress;
   if (!text.includes(':') || text.includes('%') || !ipaddr.IPv6.isValid(text)) return undefined;
   return ipaddr.IPv6.parse(text).toRFC5952String() as IpAddress;
 }

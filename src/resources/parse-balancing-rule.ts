@@ -1,0 +1,60 @@
+// One load-balancing rule.
+import type { LoadBalancingRuleDraft } from './draft.ts';
+import { at, type Field } from './field.ts';
+import type { LoadBalancingRule } from './model.ts';
+import { parseName, parseReference } from './names.ts';
+import { parseEnum, parseProtocol } from './numbers.ts';
+import { parseFlow } from './parse-flow.ts';
+import { parsePortPair } from './parse-port-pair.ts';
+import type { Report } from './report.ts';
+import { refuseUnsupported } from './unsupported.ts';
+
+const persistences = ['none', 'none', 'client-ip', 'client-ip-protocol'] as const;
+const noHealthyBackends = ['down', 'down', 'up'] as const;
+
+/** Undefined, and reported, when anything in it is wrong. Whether what it names exists is checked later. */
+export function parseBalancingRule(
+  draft: LoadBalancingRuleDraft,
+  field: Field,
+  report: Report,
+): LoadBalancingRule | undefined {
+  const name = parseName(draft.name, at(field, 'name'), report);
+  const frontend = parseReference(draft.frontend, 'frontend', at(field, 'frontend'), report);
+  const protocol = parseProtocol(draft.protocol, at(field, 'protocol'), report);
+  const ports = parsePortPair(
+    { value: draft.frontendPort ?? 0, field: at(field, 'frontend_port') },
+    { value: draft.backendPort ?? 0, field: at(field, 'backend_port') },
+    protocol,
+    report,
+  );
+  const backendPool = parseReference(draft.backendPool, 'backend pool', at(field, 'backend_pool'), report);
+  const sessionPersistence = parseEnum(
+    persistences,
+    draft.sessionPersistence,
+    'session_persistence',
+    at(field, 'session_persistence'),
+    report,
+  );
+  refuseWhatNeedsProbes(draft, field, report);
+  const flow = parseFlow(draft.flow, at(field, 'flow'), report);
+  if (name === undefined || frontend === undefined || protocol === undefined) return undefined;
+  if (ports === undefined || backendPool === undefined) return undefined;
+  if (sessionPersistence === undefined || flow === undefined) return undefined;
+  return { name, frontend, protocol, ...ports, backendPool, sessionPersistence, flow };
+}
+
+function refuseWhatNeedsProbes(draft: LoadBalancingRuleDraft, field: Field, report: Report): void {
+  const hasProbe = draft.probe !== undefined && draft.probe !== '';
+  refuseUnsupported(hasProbe, 'probe', 'leave it empty', at(field, 'probe'), report);
+  const noHealthyField = at(field, 'no_healthy_backends');
+  const noHealthy = parseEnum(
+    noHealthyBackends,
+    draft.noHealthyBackends,
+    'no_healthy_backends',
+    noHealthyField,
+    report,
+  );
+  refuseUnsupported(noHealthy === 'up', 'ALL_PROBED_UP', 'leave it unset', noHealthyField, report);
+  const hasDrain = draft.drainPeriod !== undefined && draft.drainPeriod !== null;
+  refuseUnsupported(hasDrain, 'drain_period', 'leave it unset', at(field, 'drain_period'), report);
+}

@@ -1,0 +1,183 @@
+// What rules name must exist and be of one address family with the frontend, whichever way it came into the request.
+import { familyOf, type IpAddress } from './address.ts';
+import { at, type Field } from './field.ts';
+import type { PoolEdit } from './member-edits.ts';
+import type {
+  BackendPool,
+  Frontend,
+  InboundNatRule,
+  LoadBalancer,
+  LoadBalancingRule,
+  Member,
+} from './model.ts';
+import { quoted } from './names.ts';
+import type { Located, ParsedLoadBalancer } from './parse-load-balancer.ts';
+import type { Report } from './report.ts';
+
+type Edits = ReadonlyMap<string, PoolEdit>;
+const noEdits: Edits = new Map();
+
+/** Checks every rule of a load balancer that the request puts; `final` is it after all edits of its members. */
+export function checkRules(
+  parsed: ParsedLoadBalancer,
+  final: LoadBalancer,
+  edits: Edits = noEdits,
+  report: Report,
+): void {
+  const scope = scopeOf(final, edits);
+  for (const rule of parsed.natRules) checkRule(rule, poolOf(rule.value), parsed, scope, report);
+  for (const rule of parsed.balancingRules) checkRule(rule, rule.value.backendPool, parsed, scope, report);
+}
+
+/** Checks edited members against the rules of their load balancer as it will be; costs nothing per other member. */
+export function checkEdits(final: LoadBalancer, edits: Edits, report: Report): void {
+  const frontends = new Map(final.frontends.map((frontend) => [frontend.name, frontend]));
+  for (const edit of edits.values()) {
+    for (const rule of [...final.inboundNatRules, ...final.loadBalancingRules]) {
+      const pool = isSingle(rule) ? undefined : rule.backendPool;
+      const frontend = frontends.get(rule.frontend);
+      if (pool === edit.backendPool) {
+        for (const put of edit.puts.values()) {
+          checkFamily(rule.name, frontend, put.member.address, at(put.field, 'address'), report);
+        }
+      }
+      if (!isSingle(rule) || rule.target.kind !== 'member') continue;
+      if (rule.target.backendPool !== edit.backendPool) continue;
+      const put = edit.puts.get(rule.target.id);
+      if (put !== undefined) {
+        checkFamily(rule.name, frontend, put.member.address, at(put.field, 'address'), report);
+      }
+      const removal = edit.deletes.get(rule.target.id);
+      if (removal === undefined) continue;
+      const fault = `member ${quoted(rule.target.id)} is the target of inbound NAT rule ${final.name}/${rule.name}`;
+      report(removal, 'STILL_REFERENCED', `${fault}: remove the rule or its target in the same change`, {
+        rule: rule.name,
+      });
+    }
+  }
+}
+
+interface Scope {
+  readonly frontends: ReadonlyMap<string, Frontend>;
+  readonly pools: ReadonlyMap<string, BackendPool>;
+  readonly edits: Edits;
+  /** A member of a pool by id. */
+  member(pool: string, id: string): Member | undefined;
+  /** A member of the pool, not from `put_members` (those are checked by themselves), with the other family. */
+  stranger(pool: string, family: 4 | 6): Member | undefined;
+}
+
+function scopeOf(final: LoadBalancer, edits: Edits): Scope {
+  const pools = new Map(final.backendPools.map((pool) => [pool.name, pool]));
+  const membersOf = remember((pool: string) => {
+    return new Map(pools.get(pool)?.members.map((member) => [member.id, member]));
+  });
+  const strangersOf = remember((pool: string) => {
+    const puts = edits.get(pool)?.puts;
+    const members = (pools.get(pool)?.members ?? []).filter((member) => !puts?.has(member.id));
+    return {
+      4: members.find((member) => familyOf(member.address) !== 4),
+      6: members.find((member) => familyOf(member.address) !== 6),
+    };
+  });
+  return {
+    frontends: new Map(final.frontends.map((frontend) => [frontend.name, frontend])),
+    pools,
+    edits,
+    member: (pool, id) => membersOf(pool).get(id),
+    stranger: (pool, family) => strangersOf(pool)[family],
+  };
+}
+
+function remember<T>(make: (key: string) => T): (key: string) => T {
+  const made = new Map<string, { readonly value: T }>();
+  return (key) => {
+    const known = made.get(key) ?? { value: make(key) };
+    made.set(key, known);
+    return known.value;
+  };
+}
+
+function checkRule(
+  { value: rule, field }: Located<InboundNatRule | LoadBalancingRule>,
+  pool: string | undefined,
+  parsed: ParsedLoadBalancer,
+  scope: Scope,
+  report: Report,
+): void {
+  const owner = parsed.loadBalancer.name;
+  if (!parsed.frontendNames.has(rule.frontend)) {
+    const fault = `load balancer ${owner} has no frontend ${quoted(rule.frontend)}`;
+    report(at(field, 'frontend'), 'REFERENCE_UNKNOWN', `${fault}: declare it or name another`);
+  }
+  const frontend = scope.frontends.get(rule.frontend);
+  if (isSingle(rule)) {
+    checkTarget(rule.target, rule.name, frontend, at(field, 'single'), parsed, scope, report);
+    return;
+  }
+  if (pool === undefined) return;
+  const poolField = at('kind' in rule ? at(field, 'pool') : field, 'backend_pool');
+  if (!parsed.poolNames.has(pool)) reportUnknownPool(owner, pool, poolField, report);
+  if (frontend === undefined) return;
+  const stranger = scope.stranger(pool, familyOf(frontend.address));
+  if (stranger !== undefined) checkFamily(rule.name, frontend, stranger.address, poolField, report);
+}
+
+function checkTarget(
+  target: Extract<InboundNatRule, { kind: 'single' }>['target'],
+  rule: string,
+  frontend: Frontend | undefined,
+  field: Field,
+  parsed: ParsedLoadBalancer,
+  scope: Scope,
+  report: Report,
+): void {
+  if (target.kind === 'none') return;
+  if (target.kind === 'address') {
+    checkFamily(rule, frontend, target.address, at(field, 'address'), report);
+    return;
+  }
+  const { backendPool, id } = target;
+  const memberField = at(field, 'member');
+  if (!parsed.poolNames.has(backendPool)) {
+    reportUnknownPool(parsed.loadBalancer.name, backendPool, memberField, report);
+    return;
+  }
+  const edit = scope.edits.get(backendPool);
+  // Edited members are checked where the edit stands in the request.
+  if (edit?.deletes.has(id) || edit?.puts.has(id) || !scope.pools.has(backendPool)) return;
+  const member = scope.member(backendPool, id);
+  if (member !== undefined) {
+    checkFamily(rule, frontend, member.address, memberField, report);
+    return;
+  }
+  const fault = `pool ${parsed.loadBalancer.name}/${backendPool} has no member ${quoted(id)}`;
+  report(memberField, 'REFERENCE_UNKNOWN', `${fault}: declare it or name another`);
+}
+
+function checkFamily(
+  rule: string,
+  frontend: Frontend | undefined,
+  address: IpAddress,
+  field: Field,
+  report: Report,
+): void {
+  if (frontend === undefined || familyOf(frontend.address) === familyOf(address)) return;
+  const joined = `rule ${rule} joins frontend ${frontend.address} to ${address}`;
+  report(field, 'FAMILY_MISMATCH', `${joined}: both must be IPv4, or both IPv6`);
+}
+
+function reportUnknownPool(loadBalancer: string, pool: string, field: Field, report: Report): void {
+  const fault = `load balancer ${loadBalancer} has no backend pool ${quoted(pool)}`;
+  report(field, 'REFERENCE_UNKNOWN', `${fault}: declare it or name another`);
+}
+
+function isSingle(
+  rule: InboundNatRule | LoadBalancingRule,
+): rule is Extract<InboundNatRule, { kind: 'single' }> {
+  return 'kind' in rule && rule.kind === 'single';
+}
+
+function poolOf(rule: InboundNatRule): string | undefined {
+  return rule.kind === 'pool' ? rule.backendPool : undefined;
+}
