@@ -1,4 +1,5 @@
 // The daemon: the one place that knows all parts and puts them together.
+import { type ListenAddress, ListenFailed, parseListenAddress } from '../api/listen.ts';
 import { ApiServer } from '../api/server.ts';
 import { DataPlaneUnavailable } from '../dataplane/dataplane.ts';
 import { NftablesDataPlane } from '../dataplane/nftables/plane.ts';
@@ -48,21 +49,15 @@ export async function runAgent(options: AgentOptions): Promise<number> {
 
 async function serve(options: AgentOptions, logger: Logger, asked: Promise<string>): Promise<void> {
   const version = penstockVersion();
+  const listen = options.listen.map((text) => listenAddress(text, options));
   const store = new SqliteStore(options.stateDirectory);
   try {
     const dataPlane = new NftablesDataPlane({ logger });
     const host = new LinuxHost(store);
     const gateway = await Gateway.open({ store, dataPlane, host, logger, version });
     try {
-      const api = new ApiServer();
-      await api.start({
-        listen: options.listen,
-        gateway,
-        logger,
-        insecure: options.insecure,
-        ...(options.tls === undefined ? {} : { tls: options.tls }),
-      });
-      logger.info({ version, listen: options.listen }, 'serving');
+      const api = await ApiServer.start({ listen, gateway, logger });
+      logger.info({ version, addresses: api.addresses }, 'serving');
       await notifyServiceManager('READY=1');
       const signal = await asked;
       logger.info(
@@ -79,6 +74,25 @@ async function serve(options: AgentOptions, logger: Logger, asked: Promise<strin
   }
 }
 
+function listenAddress(text: string, { tls, insecure }: AgentOptions): ListenAddress {
+  const address = parseListenAddress(text);
+  if (address === undefined) {
+    throw new ListenFailed(
+      `"${text}" is no address to listen on`,
+      'give unix:/path, host:port or tcp://host:port',
+    );
+  }
+  if (address.kind === 'unix') return address;
+  if (tls === undefined) return { ...address, insecure };
+  const { certificate, key, clientAuthority } = tls;
+  const files = {
+    cert: certificate,
+    key,
+    ...(clientAuthority === undefined ? {} : { clientCa: clientAuthority }),
+  };
+  return { ...address, tls: files };
+}
+
 function stopSignal(): Promise<string> {
   return new Promise((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
@@ -88,7 +102,7 @@ function stopSignal(): Promise<string> {
 function report(error: unknown, logger: Logger): void {
   if (error instanceof DataPlaneUnavailable) {
     for (const { code, message, remedy } of error.findings) logger.fatal({ code, remedy }, message);
-  } else if (error instanceof StoreFailed) {
+  } else if (error instanceof StoreFailed || error instanceof ListenFailed) {
     logger.fatal({ remedy: error.remedy }, error.message);
   } else {
     logger.fatal({ err: error }, 'the agent failed');
