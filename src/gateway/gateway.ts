@@ -186,6 +186,7 @@ export class Gateway implements GatewayContract {
       const remembered = this.#remembered(options);
       if (remembered !== undefined) return remembered;
       this.#refuseStale(options);
+      if (this.#doubtful) await this.#mendDataPlane();
       const state = this.#state;
       const proposed = propose(state);
       await this.#breathe(proposed);

@@ -1,0 +1,286 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { CommitFailed } from '../dataplane/dataplane.ts';
+import { FakeDataPlane, FakeKernel } from '../dataplane/fake.ts';
+import type { Host } from '../host/host.ts';
+import type { ChangeSetDraft, MemberDraft } from '../resources/draft.ts';
+import { Refusal } from '../resources/refusal.ts';
+import { SqliteStore } from '../store/sqlite/store.ts';
+import type { Store } from '../store/store.ts';
+import { Gateway } from './gateway.ts';
+
+const logger = pino({ level: 'silent' });
+
+/** A host that only remembers what it was asked for. */
+class RememberedHost implements Host {
+  readonly settings = [];
+  readonly present = new Set<string>();
+  get addresses() {
+    return [...this.present].map((address) => ({ address: address as never, interface: 'lo', added: true }));
+  }
+  adopt(): void {}
+  async prepare(): Promise<void> {}
+  async addAddresses(addresses: readonly string[]): Promise<void> {
+    for (const address of addresses) this.present.add(address);
+  }
+  async removeAddresses(addresses: readonly string[]): Promise<void> {
+    for (const address of addresses) this.present.delete(address);
+  }
+  async reconcile(wanted: readonly string[]): Promise<readonly string[]> {
+    this.present.clear();
+    await this.addAddresses(wanted);
+    return [];
+  }
+  async restore(): Promise<void> {
+    this.present.clear();
+  }
+}
+
+const members = (...ids: readonly number[]): MemberDraft[] =>
+  ids.map((id) => ({ id: `vm${id}`, address: `10.0.0.${id}` }));
+
+const putLb = (name: string, ids: readonly number[], address = '203.0.113.1'): ChangeSetDraft => ({
+  putLoadBalancers: [
+    {
+      name,
+      frontends: [{ name: 'public', address }],
+      backendPools: [{ name: 'vms', members: members(...ids) }],
+      inboundNatRules: [
+        {
+          name: 'tls',
+          frontend: 'public',
+          protocol: 1,
+          backendPort: 443,
+          pool: { backendPool: 'vms', frontendPortRangeStart: 500, maximumMachines: 10 },
+        },
+      ],
+      loadBalancingRules: [
+        { name: 'web', frontend: 'public', protocol: 1, frontendPort: 80, backendPort: 80, backendPool: 'vms' },
+      ],
+    },
+  ],
+});
+
+const addMembers = (...ids: readonly number[]): ChangeSetDraft => ({
+  putMembers: [{ loadBalancer: 'shop', backendPool: 'vms', members: members(...ids) }],
+});
+
+let directory: string;
+let kernel: FakeKernel;
+let host: RememberedHost;
+let running: { gateway: Gateway; plane: FakeDataPlane; store: Store } | undefined;
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'penstock-gateway-'));
+  kernel = new FakeKernel();
+  host = new RememberedHost();
+});
+
+afterEach(async () => {
+  await stop();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+async function start(wrap: (store: Store) => Store = (store) => store) {
+  const store = wrap(new SqliteStore(directory));
+  const plane = new FakeDataPlane({ kernel });
+  const gateway = await Gateway.open({ store, dataPlane: plane, host, logger, version: 'test' });
+  running = { gateway, plane, store };
+  return running;
+}
+
+async function stop(): Promise<void> {
+  await running?.gateway.close();
+  await running?.store.close();
+  running = undefined;
+}
+
+const ports = (gateway: Gateway) =>
+  Object.fromEntries([...gateway.snapshot().mappings()].map((mapping) => [mapping.member, mapping.frontendPort]));
+
+describe('a change', () => {
+  it('is assigned, compiled, committed and told', async () => {
+    const { gateway, plane } = await start();
+    const applied = await gateway.apply(putLb('shop', [4, 5]));
+    expect(applied.revision).toBe(1);
+    expect(applied.plan).toMatchObject({ assignedTotal: 2, entriesAdded: 3 });
+    expect(ports(gateway)).toEqual({ vm4: 500, vm5: 501 });
+    expect(plane.kernel.stamp?.revision).toBe(1);
+    expect([...host.present]).toEqual(['203.0.113.1']);
+    expect(await gateway.status()).toMatchObject({ revision: 1, members: 2, mappings: 2, loadBalancers: 1 });
+  });
+
+  it('that changes nothing takes no revision', async () => {
+    const { gateway } = await start();
+    await gateway.apply(putLb('shop', [4]));
+    expect((await gateway.apply(putLb('shop', [4]))).revision).toBe(1);
+  });
+
+  it('is only looked at with validateOnly', async () => {
+    const { gateway, plane } = await start();
+    const { revision, plan } = await gateway.apply(putLb('shop', [4, 5]), { validateOnly: true });
+    expect(revision).toBe(0);
+    expect(plan.assigned.map(({ frontendPort }) => frontendPort)).toEqual([500, 501]);
+    expect(plane.kernel.entries.size).toBe(0);
+    expect([...gateway.snapshot().mappings()]).toEqual([]);
+  });
+
+  it('is refused when it starts from another revision', async () => {
+    const { gateway } = await start();
+    await gateway.apply(putLb('shop', [4]));
+    await gateway.apply(addMembers(5), { expectedRevision: 1 });
+    await expect(gateway.apply(addMembers(6), { expectedRevision: 1 })).rejects.toMatchObject({
+      reason: 'STALE_REVISION',
+    });
+    expect(gateway.snapshot().revision).toBe(2);
+  });
+
+  it('is answered once per request id, also after a restart', async () => {
+    const first = await start();
+    const { plan } = await first.gateway.apply(putLb('shop', [4]), { requestId: 'a' });
+    await first.gateway.apply(addMembers(5));
+    await stop();
+    const { gateway } = await start();
+    const again = await gateway.apply(putLb('shop', [4]), { requestId: 'a' });
+    expect(again.revision).toBe(1);
+    expect(again.plan.assigned).toEqual(plan.assigned);
+    expect(ports(gateway)).toEqual({ vm4: 500, vm5: 501 });
+  });
+
+  it('refused by validation leaves everything as it was', async () => {
+    const { gateway, plane } = await start();
+    await gateway.apply(putLb('shop', [4]));
+    const before = gateway.snapshot().configuration;
+    await expect(gateway.apply(addMembers(5, 6, 7, 8, 9, 10, 11, 12, 13, 14))).rejects.toMatchObject({
+      reason: 'PORT_RANGE_EXHAUSTED',
+    });
+    expect(gateway.snapshot().configuration).toBe(before);
+    expect(plane.kernel.stamp?.revision).toBe(1);
+  });
+
+  it('refused by the kernel is taken out of the journal again', async () => {
+    const { gateway, plane } = await start();
+    await gateway.apply(putLb('shop', [4]));
+    plane.failNext(new CommitFailed('no', 'netlink: No space left'));
+    await expect(gateway.apply(putLb('other', [9], '203.0.113.2'), { requestId: 'x' })).rejects.toThrow('no');
+    expect([...host.present]).toEqual(['203.0.113.1']);
+    expect((await gateway.apply(addMembers(5))).revision).toBe(2);
+    await stop();
+    const restarted = await start();
+    expect([...restarted.gateway.snapshot().configuration.loadBalancers.keys()]).toEqual(['shop']);
+    expect(ports(restarted.gateway)).toEqual({ vm4: 500, vm5: 501 });
+  });
+
+  it('runs after the one before it, whoever calls', async () => {
+    const { gateway } = await start();
+    await gateway.apply(putLb('shop', []));
+    const results = await Promise.all([4, 5, 6, 7, 8].map((id) => gateway.apply(addMembers(id))));
+    expect(results.map(({ revision }) => revision)).toEqual([2, 3, 4, 5, 6]);
+    expect(ports(gateway)).toEqual({ vm4: 500, vm5: 501, vm6: 502, vm7: 503, vm8: 504 });
+  });
+
+  it('is seen by those who watch', async () => {
+    const { gateway } = await start();
+    await gateway.apply(putLb('shop', [4]));
+    const gone = new AbortController();
+    const seen: number[] = [];
+    const watching = (async () => {
+      for await (const event of gateway.watch(1, gone.signal)) {
+        seen.push(event.revision);
+        if (seen.length === 2) return;
+      }
+    })();
+    await gateway.apply(addMembers(5));
+    await gateway.apply(addMembers(6));
+    await watching;
+    expect(seen).toEqual([2, 3]);
+  });
+});
+
+describe('a restart', () => {
+  it('finds the kernel as it was left, and touches nothing', async () => {
+    const first = await start();
+    await first.gateway.apply(putLb('shop', [4, 5, 6]));
+    await first.gateway.apply({ deleteMembers: [{ loadBalancer: 'shop', backendPool: 'vms', ids: ['vm5'] }] });
+    await first.gateway.apply(addMembers(7));
+    const before = ports(first.gateway);
+    await stop();
+    const { gateway, plane } = await start();
+    expect(plane.loads).toBe(0);
+    expect(plane.commits).toEqual([]);
+    expect(ports(gateway)).toEqual(before);
+    expect(before).toEqual({ vm4: 500, vm6: 502, vm7: 501 });
+    await gateway.apply(addMembers(5));
+    expect(ports(gateway)).toEqual({ ...before, vm5: 503 });
+  });
+
+  it('keeps the order of members and who had a port last', async () => {
+    const first = await start();
+    await first.gateway.apply(putLb('shop', [6, 4, 5]));
+    await first.gateway.apply({ deleteMembers: [{ loadBalancer: 'shop', backendPool: 'vms', ids: ['vm4'] }] });
+    await first.gateway.apply({ deleteMembers: [{ loadBalancer: 'shop', backendPool: 'vms', ids: ['vm6'] }] });
+    await stop();
+    const { gateway } = await start();
+    await gateway.apply(addMembers(4));
+    expect(ports(gateway)).toEqual({ vm5: 502, vm4: 501 });
+    const pool = gateway.snapshot().configuration.loadBalancers.get('shop')?.backendPools[0];
+    expect(pool?.members.map(({ id }) => id)).toEqual(['vm5', 'vm4']);
+  });
+
+  it('applies only the difference when the crash came between journal and commit', async () => {
+    const first = await start();
+    await first.gateway.apply(putLb('shop', [4, 5]));
+    const stampBefore = kernel.stamp;
+    await expect(
+      (async () => {
+        const crash = new Error('killed');
+        first.plane.failNext(crash);
+        first.store.revert = async () => {
+          throw crash;
+        };
+        await first.gateway.apply(addMembers(6));
+      })(),
+    ).rejects.toThrow('killed');
+    expect(kernel.stamp).toEqual(stampBefore);
+    await stop();
+    const { gateway, plane } = await start();
+    expect(plane.loads).toBe(0);
+    expect(plane.commits).toHaveLength(1);
+    expect(plane.commits[0]?.added).toHaveLength(1);
+    expect(kernel.stamp?.revision).toBe(2);
+    expect(ports(gateway)).toEqual({ vm4: 500, vm5: 501, vm6: 502 });
+  });
+
+  it('loads everything into a kernel that is empty, or runs what another gateway left', async () => {
+    const first = await start();
+    await first.gateway.apply(putLb('shop', [4, 5]));
+    await stop();
+    kernel = new FakeKernel();
+    const second = await start();
+    expect(second.plane.loads).toBe(1);
+    expect(kernel.entries.size).toBe(3);
+  });
+});
+
+describe('what others do to the kernel', () => {
+  it('is noticed, mended and told', async () => {
+    const { gateway, plane } = await start();
+    await gateway.apply(putLb('shop', [4, 5]));
+    plane.damage();
+    await expect.poll(() => plane.loads, { timeout: 4_000 }).toBe(2);
+    expect(kernel.entries.size).toBe(3);
+    const { warnings } = await gateway.status();
+    expect(warnings.map(({ code }) => code)).toEqual(['DATA_PLANE_REPAIRED']);
+  });
+});
+
+describe('refusals', () => {
+  it('are Refusals with all offenders', async () => {
+    const { gateway } = await start();
+    const wrong = putLb('shop', [4, 4]);
+    await expect(gateway.apply(wrong)).rejects.toBeInstanceOf(Refusal);
+  });
+});
