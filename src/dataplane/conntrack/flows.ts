@@ -1,0 +1,131 @@
+// Ends flows that the kernel tracks, so that their ends notice: the next packet finds no flow and starts anew.
+import { attribute, attributes, flags, messageType, request } from './netlink.ts';
+import {
+  allFlows,
+  type FlowMarks,
+  type FlowSelection,
+  flowTest,
+  type KernelFilter,
+  kernelFilters,
+} from './selection.ts';
+import { NetlinkError, type NetlinkSocket } from './socket.ts';
+import {
+  conntrackAttribute,
+  conntrackMessage,
+  conntrackSubsystem,
+  readTuple,
+  tupleFilters,
+} from './tuple.ts';
+
+const ENOENT = 2;
+
+/** Each deletion by filter walks all flows once, and so does a dump: from here on one dump is cheaper. */
+const filtersAtMost = 16;
+/** Deletions sent in one go. */
+const deletionsPerRequest = 128;
+
+/** A flow found by a dump that shall go. */
+interface Doomed {
+  readonly family: number;
+  /** The attributes that name it: original tuple, zone, and the id that no later flow has. */
+  readonly name: Buffer;
+}
+
+export interface Flows {
+  /** Ends the flows that any of `selections` names. */
+  end(selections: readonly FlowSelection[]): Promise<void>;
+  /** Ends every flow of the data plane. */
+  endAll(): Promise<void>;
+  /** Tries what `end` needs, on a flow that cannot exist. Throws `NetlinkError` where the kernel lacks it. */
+  probe(): Promise<void>;
+}
+
+/** One call at a time goes to the kernel; others wait. */
+export function flowsOver(socket: NetlinkSocket, marks: FlowMarks): Flows {
+  let queue: Promise<unknown> = Promise.resolve();
+  const inTurn = (work: () => Promise<void>): Promise<void> => {
+    const result = queue.then(work);
+    queue = result.catch(() => {});
+    return result;
+  };
+
+  const remove = async ({ family, attributes: content }: KernelFilter): Promise<void> => {
+    const sequence = socket.nextSequence();
+    const type = conntrackSubsystem | conntrackMessage.delete;
+    let errno = 0;
+    await socket.exchangeAsync(request(type, family, flags.ack, sequence, ...content), sequence, (answer) => {
+      if (answer.sequence === sequence && answer.errno !== undefined) errno = answer.errno;
+    });
+    if (errno !== 0 && errno !== ENOENT) throw new NetlinkError('cannot end flows', errno);
+  };
+
+  const sweep = async (selections: readonly FlowSelection[]): Promise<void> => {
+    const test = flowTest(selections, marks);
+    const doomed: Doomed[] = [];
+    const dump = socket.nextSequence();
+    let errno = 0;
+    await socket.exchangeAsync(
+      request(conntrackSubsystem | conntrackMessage.get, 0, flags.dump, dump),
+      dump,
+      ({ type, errno: code, body, sequence }) => {
+        if (sequence !== dump) return;
+        if (code !== undefined && code !== 0) errno = code;
+        if (type === messageType.error || type === messageType.done) return;
+        const found = attributes(body);
+        const flow = {
+          original: readTuple(found.get(conntrackAttribute.original)),
+          reply: readTuple(found.get(conntrackAttribute.reply)),
+          mark: found.get(conntrackAttribute.mark)?.readUInt32BE() ?? 0,
+          status: found.get(conntrackAttribute.status)?.readUInt32BE() ?? 0,
+        };
+        if (!test(flow)) return;
+        const name = [conntrackAttribute.original, conntrackAttribute.id, conntrackAttribute.zone].flatMap(
+          (kind) => {
+            const value = found.get(kind);
+            // The tuple is a nest, which newer kernels insist on seeing marked.
+            const nested = kind === conntrackAttribute.original ? 0x8000 : 0;
+            return value === undefined ? [] : [attribute(kind | nested, value)];
+          },
+        );
+        doomed.push({ family: flow.original.source.length === 8 ? 2 : 10, name: Buffer.concat(name) });
+      },
+    );
+    if (errno !== 0) throw new NetlinkError('cannot list flows', errno);
+    for (let at = 0; at < doomed.length; at += deletionsPerRequest) {
+      await removeNamed(doomed.slice(at, at + deletionsPerRequest));
+    }
+  };
+
+  const removeNamed = async (doomed: readonly Doomed[]): Promise<void> => {
+    let last = 0;
+    let errno = 0;
+    const requests = doomed.map(({ family, name }, index) => {
+      last = socket.nextSequence();
+      const ack = index === doomed.length - 1 ? flags.ack : 0;
+      return request(conntrackSubsystem | conntrackMessage.delete, family, ack, last, name);
+    });
+    await socket.exchangeAsync(Buffer.concat(requests), last, ({ errno: code }) => {
+      // A flow that has ended by itself meanwhile is what was wanted.
+      if (code !== undefined && code !== 0 && code !== ENOENT) errno = code;
+    });
+    if (errno !== 0) throw new NetlinkError('cannot end flows', errno);
+  };
+
+  return {
+    end(selections) {
+      return inTurn(async () => {
+        if (selections.length > filtersAtMost) return sweep(selections);
+        for (const selection of selections) {
+          for (const filter of kernelFilters(selection, marks)) await remove(filter);
+        }
+      });
+    },
+    endAll() {
+      return inTurn(() => remove(allFlows(marks)));
+    },
+    probe() {
+      const nowhere = { destination: Buffer.alloc(4), protocol: 255 };
+      return inTurn(() => remove({ family: 2, attributes: tupleFilters(nowhere, {}) }));
+    },
+  };
+}

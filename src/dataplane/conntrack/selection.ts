@@ -1,0 +1,166 @@
+// Which flows end, said twice: as filters that the kernel applies, and as a test on flows that were read. Pure.
+import type { FlowSelector } from '../../forwarding/change.ts';
+import type { Endpoint } from '../../forwarding/table.ts';
+import { familyOf, type IpAddress } from '../../resources/address.ts';
+import { addressBytes } from './address.ts';
+import { attribute, u32 } from './netlink.ts';
+import {
+  AF_INET,
+  AF_INET6,
+  conntrackAttribute,
+  statusDestinationNat,
+  type Tuple,
+  type TupleFilter,
+  tupleFilters,
+} from './tuple.ts';
+
+/**
+ * A selector of the forwarding table, or `knocking`: flows to an endpoint that were never translated, because they
+ * began before the endpoint was there. A sender that never pauses would keep such a flow alive for ever.
+ */
+export type FlowSelection = FlowSelector | { readonly kind: 'knocking'; readonly endpoint: Endpoint };
+
+/** How the data plane marks its flows; see the nftables plane. */
+export interface FlowMarks {
+  /** The top nibble of every mark, as a whole mark. */
+  readonly ours: number;
+  /** Of NAT flows through one port, NAT flows through any port, and the lowest of the balanced ones. */
+  readonly nat: number;
+  readonly natAnyPort: number;
+  readonly balanced: number;
+  readonly balancedAnyPort: number;
+}
+
+/** One deletion that the kernel carries out by itself. */
+export interface KernelFilter {
+  readonly family: number;
+  readonly attributes: readonly Buffer[];
+}
+
+const oursMask = 0xf0000000;
+const classMask = 0xff000000;
+/** Of the class of a balanced flow, without the affinity. */
+const balancedMask = 0xfc000000;
+const ringMask = 0x00ffffff;
+const protocols = { tcp: 6, udp: 17 } as const;
+
+export function markFilter(value: number, mask: number): readonly Buffer[] {
+  return [attribute(conntrackAttribute.mark, u32(value)), attribute(conntrackAttribute.markMask, u32(mask))];
+}
+
+/** Every flow of ours. */
+export function allFlows(marks: FlowMarks): KernelFilter {
+  return { family: 0, attributes: markFilter(marks.ours, oursMask) };
+}
+
+/** The deletions that together end what `selection` names. */
+export function kernelFilters(selection: FlowSelection, marks: FlowMarks): readonly KernelFilter[] {
+  switch (selection.kind) {
+    case 'nat': {
+      const { endpoint, backend } = selection;
+      // A flow may have lost the race for its mark against the commit; through one port it is known without.
+      const mark =
+        endpoint.port === 0 ? markFilter(marks.natAnyPort, classMask) : markFilter(0, anyPortBit(marks));
+      return [filter(endpoint.address, mark, toEndpoint(endpoint), { source: addressBytes(backend) })];
+    }
+    case 'endpoint': {
+      const { endpoint } = selection;
+      const [nat, balanced] =
+        endpoint.port === 0 ? [marks.natAnyPort, marks.balancedAnyPort] : [marks.nat, marks.balanced];
+      return [
+        filter(endpoint.address, markFilter(nat, classMask), toEndpoint(endpoint), {}),
+        filter(endpoint.address, markFilter(balanced, balancedMask), toEndpoint(endpoint), {}),
+      ];
+    }
+    case 'ring-member': {
+      const mark = markFilter(marks.ours + selection.ring, oursMask + ringMask);
+      const protocol = selection.udpOnly ? { protocol: protocols.udp } : {};
+      return [filter(selection.backend, mark, {}, { source: addressBytes(selection.backend), ...protocol })];
+    }
+    case 'knocking': {
+      const { endpoint } = selection;
+      return [filter(endpoint.address, [], toEndpoint(endpoint), { source: addressBytes(endpoint.address) })];
+    }
+  }
+}
+
+/** A flow that was read from the kernel, as far as a selection looks at it. */
+export interface Flow {
+  readonly original: Tuple;
+  readonly reply: Tuple;
+  readonly mark: number;
+  readonly status: number;
+}
+
+/** A test for many selections at once; its cost does not grow with their number. */
+export function flowTest(selections: readonly FlowSelection[], marks: FlowMarks): (flow: Flow) => boolean {
+  const nat = new Set<string>();
+  const endpoints = new Set<string>();
+  const knocking = new Set<string>();
+  const members = new Map<string, boolean>();
+  for (const selection of selections) {
+    switch (selection.kind) {
+      case 'nat':
+        nat.add(`${endpointText(selection.endpoint)}/${hex(selection.backend)}`);
+        break;
+      case 'endpoint':
+        endpoints.add(endpointText(selection.endpoint));
+        break;
+      case 'knocking':
+        knocking.add(endpointText(selection.endpoint));
+        break;
+      case 'ring-member': {
+        const key = `${selection.ring}/${hex(selection.backend)}`;
+        members.set(key, selection.udpOnly && members.get(key) !== false);
+        break;
+      }
+    }
+  }
+  return ({ original, reply, mark, status }) => {
+    const onPort = `${original.destination}/${original.protocol}/${original.destinationPort}`;
+    const onAnyPort = `${original.destination}/${original.protocol}/0`;
+    if ((status & statusDestinationNat) === 0) {
+      return reply.source === original.destination && (knocking.has(onPort) || knocking.has(onAnyPort));
+    }
+    const flowClass = (mark & classMask) >>> 0;
+    const balancedClass = (mark & balancedMask) >>> 0;
+    const anyPort = flowClass === marks.natAnyPort || balancedClass === marks.balancedAnyPort;
+    const through = anyPort ? onAnyPort : onPort;
+    if (nat.has(`${through}/${reply.source}`)) return true;
+    if ((mark & oursMask) >>> 0 !== marks.ours) return false;
+    if (endpoints.has(through)) return true;
+    const udpOnly = members.get(`${mark & ringMask}/${reply.source}`);
+    return udpOnly !== undefined && (!udpOnly || original.protocol === protocols.udp);
+  };
+}
+
+function filter(
+  address: IpAddress,
+  mark: readonly Buffer[],
+  original: TupleFilter,
+  reply: TupleFilter,
+): KernelFilter {
+  return {
+    family: familyOf(address) === 4 ? AF_INET : AF_INET6,
+    attributes: [...mark, ...tupleFilters(original, reply)],
+  };
+}
+
+function toEndpoint({ address, transport, port }: Endpoint): TupleFilter {
+  const destination = addressBytes(address);
+  const protocol = protocols[transport];
+  return port === 0 ? { destination, protocol } : { destination, protocol, destinationPort: port };
+}
+
+/** The bit in which the classes of one port and of any port of NAT differ, and which foreign marks lack. */
+function anyPortBit(marks: FlowMarks): number {
+  return (marks.nat ^ marks.natAnyPort) >>> 0;
+}
+
+function endpointText({ address, transport, port }: Endpoint): string {
+  return `${hex(address)}/${protocols[transport]}/${port}`;
+}
+
+function hex(address: IpAddress): string {
+  return addressBytes(address).toString('hex');
+}

@@ -1,0 +1,70 @@
+// Large transactions: a file in memory-backed scratch space and an nft of its own.
+import { open, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import { execa } from 'execa';
+import type { Outcome } from './session.ts';
+
+/** Characters; a piece this long takes about a millisecond to put together. */
+const pieceLength = 128 * 1024;
+
+export interface BulkFile {
+  /** Adds text, and lets other work in between large pieces. */
+  write(pieces: Iterable<string>): Promise<void>;
+  /** Gives the file to nft as one transaction and removes it. */
+  run(): Promise<Outcome>;
+  /** Removes the file without running it. */
+  discard(): Promise<void>;
+}
+
+let files = 0;
+
+export async function createBulkFile(directory: string, language: 'json' | 'text'): Promise<BulkFile> {
+  files += 1;
+  const path = join(directory, `${process.pid}-${files}.${language === 'json' ? 'json' : 'nft'}`);
+  const file = await open(path, 'wx', 0o600);
+  let closed = false;
+  const close = async (): Promise<void> => {
+    if (!closed) await file.close();
+    closed = true;
+  };
+  return {
+    async write(pieces) {
+      let text = '';
+      for (const piece of pieces) {
+        text += piece;
+        if (text.length < pieceLength) continue;
+        await file.write(text);
+        text = '';
+        await setImmediate();
+      }
+      if (text !== '') await file.write(text);
+    },
+    async run() {
+      await close();
+      try {
+        return await runNft([...(language === 'json' ? ['-j'] : []), '-f', path]);
+      } finally {
+        await rm(path, { force: true });
+      }
+    },
+    async discard() {
+      await close();
+      await rm(path, { force: true });
+    },
+  };
+}
+
+/** Runs nft to its end. `unknown` where it was killed or crashed. */
+export async function runNft(args: readonly string[], input?: string): Promise<Outcome> {
+  const result = await execa('nft', args, {
+    reject: false,
+    all: true,
+    ...(input === undefined ? { stdin: 'ignore' } : { input }),
+  });
+  if (result.exitCode === 0) return { kind: 'done' };
+  const log = [result.all, result.exitCode === undefined ? result.shortMessage : '']
+    .filter(Boolean)
+    .join('\n');
+  return { kind: result.exitCode === undefined ? 'unknown' : 'refused', log: log || 'nft failed' };
+}

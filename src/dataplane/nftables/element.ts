@@ -1,0 +1,86 @@
+// One element of a set or map, and how nft reads it: JSON for changes, text where the whole table is replaced.
+import { tableName } from './skeleton.ts';
+
+/** An address, or a number: port, protocol, mark, ring or slot. Never a name: nft takes numbers faster. */
+export type Atom = string | number;
+
+export interface Element {
+  readonly set: string;
+  readonly key: readonly Atom[];
+  /** Absent in sets. */
+  readonly value?: readonly Atom[] | { readonly jump: string };
+}
+
+/** Part of a transaction. For `delete` the values do not matter. */
+export interface Operation {
+  readonly verb: 'add' | 'delete';
+  readonly element: Element;
+}
+
+/** nft is fastest when a command holds this many elements (tried: 500 to 100,000). */
+const elementsPerCommand = 5000;
+
+/**
+ * The JSON commands for `operations`, in their order; neighbours with the same verb and set share a command. Yields
+ * pieces of text that joined are a list without brackets, so that a million elements never stand in memory at once.
+ */
+export function* jsonCommands(operations: Iterable<Operation>): Generator<string> {
+  let verb: Operation['verb'] | undefined;
+  let set = '';
+  let count = 0;
+  for (const { verb: nextVerb, element } of operations) {
+    if (nextVerb === verb && element.set === set && count < elementsPerCommand) {
+      yield `,${jsonElement(nextVerb, element)}`;
+      count += 1;
+      continue;
+    }
+    const end = verb === undefined ? '' : ']}}},\n';
+    verb = nextVerb;
+    set = element.set;
+    count = 1;
+    yield `${end}{"${verb}":{"element":{"family":"inet","table":"${tableName}","name":"${set}","elem":[` +
+      jsonElement(verb, element);
+  }
+  if (verb !== undefined) yield ']}}}';
+}
+
+/** The same commands as text, for `nft -f`. */
+export function* textCommands(operations: Iterable<Operation>): Generator<string> {
+  let verb: Operation['verb'] | undefined;
+  let set = '';
+  let count = 0;
+  for (const { verb: nextVerb, element } of operations) {
+    if (nextVerb === verb && element.set === set && count < elementsPerCommand) {
+      yield `, ${textElement(nextVerb, element)}`;
+      count += 1;
+      continue;
+    }
+    const end = verb === undefined ? '' : ' }\n';
+    verb = nextVerb;
+    set = element.set;
+    count = 1;
+    yield `${end}${verb} element inet ${tableName} ${set} { ${textElement(verb, element)}`;
+  }
+  if (verb !== undefined) yield ' }\n';
+}
+
+function jsonElement(verb: Operation['verb'], { key, value }: Element): string {
+  if (verb === 'delete' || value === undefined) return jsonTuple(key);
+  return `[${jsonTuple(key)},${'jump' in value ? `{"jump":{"target":"${value.jump}"}}` : jsonTuple(value)}]`;
+}
+
+function jsonTuple(atoms: readonly Atom[]): string {
+  const [only] = atoms;
+  if (atoms.length === 1 && only !== undefined) return jsonAtom(only);
+  return `{"concat":[${atoms.map(jsonAtom).join(',')}]}`;
+}
+
+function jsonAtom(atom: Atom): string {
+  return typeof atom === 'number' ? String(atom) : `"${atom}"`;
+}
+
+function textElement(verb: Operation['verb'], { key, value }: Element): string {
+  const left = key.join(' . ');
+  if (verb === 'delete' || value === undefined) return left;
+  return `${left} : ${'jump' in value ? `jump ${value.jump}` : value.join(' . ')}`;
+}

@@ -1,0 +1,172 @@
+// From the forwarding table to the elements that carry it out. Pure: no kernel, no process.
+import type { Change, RingChange } from '../../forwarding/change.ts';
+import type { Endpoint, Entry, ForwardingTable, Ring, RingMember } from '../../forwarding/table.ts';
+import { familyOf, type IpAddress, type Transport } from '../../resources/address.ts';
+import type { Element, Operation } from './element.ts';
+import { affinities, affinityNumber, flowClass, hashChain } from './skeleton.ts';
+
+/** IANA protocol numbers. */
+export const protocolNumber: Readonly<Record<Transport, number>> = { tcp: 6, udp: 17 };
+
+/** Where the ring's number ends and the flow's class begins in a ct mark. */
+const ringBits = 24;
+
+/** The elements of one entry. */
+export function entryElements({ endpoint, target }: Entry): readonly Element[] {
+  const family = familyOf(endpoint.address);
+  const protocol = protocolNumber[endpoint.transport];
+  const elements: Element[] = [];
+  if (endpoint.port === 0) {
+    const key = [endpoint.address, protocol];
+    if (target.port !== 0) throw new RangeError('an entry for every port cannot lead to one port');
+    if (target.kind === 'nat') {
+      elements.push(
+        { set: `nat_any_live${family}`, key: [...key, target.address] },
+        { set: `nat_any${family}`, key, value: [target.address] },
+      );
+    } else {
+      const mark = ringMark(flowClass.balancedAnyPort + affinityNumber[target.affinity], target.ring);
+      elements.push(
+        { set: `front_any_live${family}`, key },
+        { set: `front_any${family}`, key, value: [mark] },
+      );
+    }
+    if (target.masquerade) elements.push({ set: `masq_any${family}`, key });
+    return elements;
+  }
+  const key = [endpoint.address, protocol, endpoint.port];
+  const port = target.port === 0 ? endpoint.port : target.port;
+  if (target.kind === 'nat') {
+    elements.push(
+      { set: `nat_live${family}`, key: [...key, target.address, port] },
+      { set: `nat${family}`, key, value: [target.address, port] },
+    );
+  } else {
+    const mark = ringMark(flowClass.balanced + affinityNumber[target.affinity], target.ring);
+    elements.push(
+      { set: `front_live${family}`, key },
+      { set: `port${family}`, key, value: [port] },
+      { set: `front${family}`, key, value: [mark] },
+    );
+  }
+  if (target.masquerade) elements.push({ set: `masq${family}`, key });
+  return elements;
+}
+
+export function backendElement(address: IpAddress): Element {
+  return { set: `backends${familyOf(address)}`, key: [address] };
+}
+
+/** All elements of a ring. */
+export function* ringElements(ring: Ring): Generator<Element> {
+  yield* hashElements(ring);
+  for (const element of liveElements(ring).values()) yield element;
+  for (let slot = 0; slot < ring.slots.length; slot += 1) yield slotElement(ring, slot);
+}
+
+/** The least set of operations between two states of a ring. */
+export function* ringOperations({ before, after }: RingChange): Generator<Operation> {
+  if (before === undefined || after === undefined || before.family !== after.family) {
+    if (before !== undefined) yield* all('delete', ringElements(before));
+    if (after !== undefined) yield* all('add', ringElements(after));
+    return;
+  }
+  if (before.size !== after.size) {
+    yield* all('delete', hashElements(before));
+    yield* all('add', hashElements(after));
+  }
+  const liveBefore = liveElements(before);
+  const liveAfter = liveElements(after);
+  for (const [key, element] of liveBefore) if (!liveAfter.has(key)) yield { verb: 'delete', element };
+  for (const [key, element] of liveAfter) if (!liveBefore.has(key)) yield { verb: 'add', element };
+  const slots = Math.max(before.slots.length, after.slots.length);
+  const changed: number[] = [];
+  for (let slot = 0; slot < slots; slot += 1) {
+    if (slotAddress(before, slot) !== slotAddress(after, slot)) changed.push(slot);
+  }
+  for (const slot of changed) {
+    if (slot < before.slots.length) yield { verb: 'delete', element: slotElement(before, slot) };
+  }
+  for (const slot of changed) {
+    if (slot < after.slots.length) yield { verb: 'add', element: slotElement(after, slot) };
+  }
+}
+
+/** All operations of a change. What goes is deleted before what comes, so that a key can be in both. */
+export function* changeOperations(change: Change): Generator<Operation> {
+  for (const entry of change.removed) yield* all('delete', entryElements(entry));
+  for (const { before } of change.replaced) yield* all('delete', entryElements(before));
+  for (const address of change.backendsRemoved) yield { verb: 'delete', element: backendElement(address) };
+  for (const ring of change.rings) yield* ringOperations(ring);
+  for (const address of change.backendsAdded) yield { verb: 'add', element: backendElement(address) };
+  for (const { after } of change.replaced) yield* all('add', entryElements(after));
+  for (const entry of change.added) yield* all('add', entryElements(entry));
+}
+
+/** Every entry of a table. */
+export function* tableEntries(table: ForwardingTable): Generator<Entry> {
+  for (const loadBalancer of table.loadBalancers.values()) {
+    for (const rule of loadBalancer.rules.values()) yield* rule.entries.values();
+  }
+}
+
+/** Every element of a table, set by set as far as that is cheap: entries, then rings, then backends. */
+export function* tableElements(table: ForwardingTable): Generator<Element> {
+  for (const entry of tableEntries(table)) yield* entryElements(entry);
+  for (const loadBalancer of table.loadBalancers.values()) {
+    for (const ring of loadBalancer.rings.values()) yield* ringElements(ring);
+  }
+  for (const address of table.backends.keys()) yield backendElement(address);
+}
+
+/** A key by which endpoints are found again in the kernel's flows. */
+export function endpointAtoms({ address, transport, port }: Endpoint): readonly (string | number)[] {
+  return port === 0 ? [address, protocolNumber[transport]] : [address, protocolNumber[transport], port];
+}
+
+function* all(verb: Operation['verb'], elements: Iterable<Element>): Generator<Operation> {
+  for (const element of elements) yield { verb, element };
+}
+
+function ringMark(topByte: number, ring: number): number {
+  return topByte * 2 ** ringBits + ring;
+}
+
+/** How the flows to a ring are hashed to its slots: by ring, so that a ring may change its size alone. */
+function* hashElements(ring: Ring): Generator<Element> {
+  for (const affinity of affinities) {
+    yield {
+      set: `ring_hash${ring.family}`,
+      key: [ringMark(affinityNumber[affinity], ring.number)],
+      value: { jump: hashChain(affinity, ring.size, ring.family) },
+    };
+  }
+}
+
+function liveElements(ring: Ring): ReadonlyMap<string, Element> {
+  const elements = new Map<string, Element>();
+  for (const member of ring.members) {
+    for (const protocol of liveProtocols(member)) {
+      elements.set(`${member.address}/${protocol}`, {
+        set: `ring_live${ring.family}`,
+        key: [ring.number, member.address, protocol],
+      });
+    }
+  }
+  return elements;
+}
+
+function liveProtocols(member: RingMember): readonly number[] {
+  return member.eligible || member.keepsUdp ? [protocolNumber.tcp, protocolNumber.udp] : [protocolNumber.tcp];
+}
+
+function slotAddress(ring: Ring, slot: number): IpAddress | undefined {
+  const index = ring.slots[slot];
+  return index === undefined ? undefined : ring.members[index]?.address;
+}
+
+function slotElement(ring: Ring, slot: number): Element {
+  const address = slotAddress(ring, slot);
+  if (address === undefined) throw new RangeError(`ring ${ring.number}: slot ${slot} names no member`);
+  return { set: `ring${ring.family}`, key: [ring.number, slot], value: [address] };
+}

@@ -1,0 +1,162 @@
+// Reads of nf_tables over netlink: microseconds, whatever the number of elements, where any `nft list` may read them all.
+// Layouts: include/uapi/linux/netfilter/nf_tables.h.
+import {
+  type Attributes,
+  attribute,
+  attributes,
+  eachAttribute,
+  flags,
+  type Message,
+  messageType,
+  nativeU32,
+  nest,
+  request,
+  text,
+} from '../conntrack/netlink.ts';
+import { NetlinkError, type NetlinkSocket } from '../conntrack/socket.ts';
+import { ruleCount, setDefinitions, shapeVersion, tableName } from './skeleton.ts';
+import { type KernelStamp, readStamp } from './stamp.ts';
+
+const subsystem = 10 << 8;
+const message = { getTable: 1, getRule: 7, getSet: 10, getSetElement: 13, getGeneration: 16 } as const;
+const NFPROTO_INET = 1;
+const ENOENT = 2;
+
+/** What the kernel has of ours. */
+export interface Shape {
+  /** `current`: every set and rule of this version stands. `other`: there is a table, but not like that. */
+  readonly kind: 'absent' | 'current' | 'other';
+  /** Absent where no load was ever completed, or another version made it. */
+  readonly stamp?: KernelStamp;
+  /** Elements by set name; empty on kernels that do not tell (before 6.17). */
+  readonly elements: ReadonlyMap<string, number>;
+}
+
+/** Packets and bytes of one element. */
+export interface ElementCounter {
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+/** The number of the ruleset's generation: each committed transaction, whoever's, adds 1. */
+export function readGeneration(socket: NetlinkSocket): number {
+  let generation = 0;
+  ask(socket, message.getGeneration, flags.ack, [], ({ body }) => {
+    generation = attributes(body).get(1)?.readUInt32BE() ?? 0;
+  });
+  return generation;
+}
+
+export function readShape(socket: NetlinkSocket): Shape {
+  const table = attribute(1, text(tableName));
+  const elements = new Map<string, number>();
+  try {
+    ask(socket, message.getTable, flags.ack, [table], () => {});
+  } catch (error) {
+    if (error instanceof NetlinkError && error.errno === ENOENT) return { kind: 'absent', elements };
+    throw error;
+  }
+  const sets = new Set<string>();
+  ask(socket, message.getSet, flags.dump, [table], ({ body }) => {
+    const found = attributes(body);
+    const name = name0(found.get(2));
+    sets.add(name);
+    const count = found.get(20);
+    if (count !== undefined && !name.startsWith('__')) elements.set(name, count.readUInt32BE());
+  });
+  let rules = 0;
+  ask(socket, message.getRule, flags.dump, [table], () => {
+    rules += 1;
+  });
+  const complete = rules === ruleCount && setDefinitions.every(({ name }) => sets.has(name));
+  if (!complete) return { kind: 'other', elements };
+  const stamp = readKernelStamp(socket);
+  return { kind: 'current', elements, ...(stamp && { stamp }) };
+}
+
+/** The stamp alone; the table must exist. */
+export function readKernelStamp(socket: NetlinkSocket): KernelStamp | undefined {
+  const version = nativeU32(shapeVersion);
+  let stamp: KernelStamp | undefined;
+  ask(socket, message.getSetElement, flags.dump, setOf('stamp'), ({ body }) => {
+    for (const { value } of eachAttribute(attributes(body).get(3))) {
+      const element = attributes(value);
+      const bytes = attributes(element.get(2)).get(1);
+      if (attributes(element.get(1)).get(1)?.equals(version) && bytes) stamp = readStamp(bytes);
+    }
+  });
+  return stamp;
+}
+
+/** The counters of single elements, in the order asked for; `undefined` for those that are not there. */
+export function readCounters(
+  socket: NetlinkSocket,
+  asked: readonly { readonly set: string; readonly key: Buffer }[],
+): readonly (ElementCounter | undefined)[] {
+  const found: (ElementCounter | undefined)[] = new Array(asked.length).fill(undefined);
+  if (asked.length === 0) return found;
+  const place = new Map<number, number>();
+  let last = 0;
+  const requests = asked.map(({ set, key }, index) => {
+    last = socket.nextSequence();
+    place.set(last, index);
+    const element = nest(1, nest(1, attribute(1, key)));
+    const requestFlags = index === asked.length - 1 ? flags.ack : 0;
+    return request(
+      subsystem | message.getSetElement,
+      NFPROTO_INET,
+      requestFlags,
+      last,
+      ...setOf(set),
+      nest(3, element),
+    );
+  });
+  socket.exchange(Buffer.concat(requests), last, ({ type, sequence, body }) => {
+    const index = place.get(sequence);
+    if (index === undefined || type === messageType.error) return;
+    for (const { value } of eachAttribute(attributes(body).get(3))) {
+      found[index] = elementCounter(attributes(value));
+    }
+  });
+  return found;
+}
+
+function elementCounter(element: Attributes): ElementCounter | undefined {
+  const [listed] = eachAttribute(element.get(11));
+  const expression = attributes(element.get(7) ?? listed?.value);
+  if (name0(expression.get(1)) !== 'counter') return undefined;
+  const counter = attributes(expression.get(2));
+  const bytes = counter.get(1);
+  const packets = counter.get(2);
+  if (bytes === undefined || packets === undefined) return undefined;
+  return { packets: Number(packets.readBigUInt64BE()), bytes: Number(bytes.readBigUInt64BE()) };
+}
+
+function setOf(name: string): readonly Buffer[] {
+  return [attribute(1, text(tableName)), attribute(2, text(name))];
+}
+
+function name0(bytes: Buffer | undefined): string {
+  return bytes === undefined ? '' : bytes.toString('latin1', 0, Math.max(0, bytes.length - 1));
+}
+
+function ask(
+  socket: NetlinkSocket,
+  type: number,
+  requestFlags: number,
+  content: readonly Buffer[],
+  onMessage: (message: Message) => void,
+): void {
+  const sequence = socket.nextSequence();
+  let errno = 0;
+  socket.exchange(
+    request(subsystem | type, NFPROTO_INET, requestFlags, sequence, ...content),
+    sequence,
+    (answer) => {
+      if (answer.sequence !== sequence) return;
+      if (answer.errno !== undefined) errno = answer.errno;
+      else if (answer.type !== messageType.done) onMessage(answer);
+    },
+  );
+  if (errno !== 0) throw new NetlinkError('nf_tables', errno);
+}

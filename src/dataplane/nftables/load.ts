@@ -1,0 +1,128 @@
+// The three ways to bring a whole table into the kernel, by what is there before.
+import type { ForwardingTable } from '../../forwarding/table.ts';
+import { createBulkFile, runNft } from './bulk.ts';
+import { type Element, jsonCommands, type Operation, textCommands } from './element.ts';
+import { protocolNumber, tableElements } from './encode.ts';
+import type { Outcome, Session } from './session.ts';
+import { setDefinitions, skeletonText, tableName } from './skeleton.ts';
+
+export interface LoadContext {
+  readonly scratch: string;
+  readonly session: Session;
+  readonly table: ForwardingTable;
+  /** The element that says that the load is complete. */
+  readonly stamp: Element;
+}
+
+const openGate: readonly Element[] = Object.values(protocolNumber).map((number) => ({
+  set: 'gate',
+  key: [number],
+}));
+
+/**
+ * Where there is no table yet: behind a closed gate two programs fill the sets at the same time, and one small
+ * transaction opens the gate and stamps. Nothing is forwarded before that, and nothing is left if any of it fails.
+ */
+export async function loadFresh(context: LoadContext): Promise<Outcome> {
+  const { scratch, session, table, stamp } = context;
+  const skeleton = await runNft(['-f', '-'], skeletonText(tableName));
+  if (skeleton.kind !== 'done') return skeleton;
+  const outcome = await fill(scratch, table, () => session.run(inline([...openGate, stamp])));
+  if (outcome.kind === 'refused') await runNft(['delete', 'table', 'inet', tableName]);
+  return outcome;
+}
+
+async function fill(
+  scratch: string,
+  table: ForwardingTable,
+  finish: () => Promise<Outcome>,
+): Promise<Outcome> {
+  const halves = await Promise.all([createBulkFile(scratch, 'json'), createBulkFile(scratch, 'json')]);
+  const [checked, translated] = halves;
+  try {
+    await checked.write(jsonFile(bySet(tableElements(table), guarding)));
+    await translated.write(jsonFile(bySet(tableElements(table), (set) => !guarding(set))));
+  } catch (error) {
+    for (const half of halves) await half.discard();
+    return { kind: 'refused', log: String(error) };
+  }
+  const outcomes = await Promise.all(halves.map((half) => half.run()));
+  // A program that died has at most put elements behind the gate.
+  const failed = outcomes.find(({ kind }) => kind !== 'done');
+  if (failed !== undefined && failed.kind !== 'done') return { kind: 'refused', log: failed.log };
+  return finish();
+}
+
+/** Where this version's table stands: its sets are emptied and filled in one transaction, and flows go on. */
+export async function replaceContent({ scratch, table, stamp }: LoadContext): Promise<Outcome> {
+  const file = await createBulkFile(scratch, 'json');
+  try {
+    await file.write(['{"nftables":[']);
+    for (const { kind, name } of setDefinitions) {
+      await file.write([
+        `{"flush":{"${kind}":{"family":"inet","table":"${tableName}","name":"${name}"}}},\n`,
+      ]);
+    }
+    await file.write(jsonCommands(additions(everything(table, stamp))));
+    await file.write([']}']);
+  } catch (error) {
+    await file.discard();
+    return { kind: 'refused', log: String(error) };
+  }
+  return file.run();
+}
+
+/** Where the table has another shape: it is replaced as a whole, in one transaction. */
+export async function replaceTable({ scratch, table, stamp }: LoadContext): Promise<Outcome> {
+  const file = await createBulkFile(scratch, 'text');
+  try {
+    await file.write([`delete table inet ${tableName}\n`, skeletonText(tableName)]);
+    await file.write(textCommands(additions(everything(table, stamp))));
+  } catch (error) {
+    await file.discard();
+    return { kind: 'refused', log: String(error) };
+  }
+  return file.run();
+}
+
+/** The sets that the guard reads and the addresses of backends: about half of all elements. */
+function guarding(set: string): boolean {
+  return set.includes('_live') || set.startsWith('backends') || set.startsWith('masq');
+}
+
+function* everything(table: ForwardingTable, stamp: Element): Generator<Element> {
+  yield stamp;
+  yield* openGate;
+  yield* bySet(tableElements(table), () => true);
+}
+
+/** Elements of up to `batch` neighbours sorted by set, so that a command holds many of them. */
+function* bySet(elements: Iterable<Element>, wanted: (set: string) => boolean): Generator<Element> {
+  const batch = 5000;
+  const waiting = new Map<string, Element[]>();
+  for (const element of elements) {
+    if (!wanted(element.set)) continue;
+    const list = waiting.get(element.set);
+    if (list === undefined) waiting.set(element.set, [element]);
+    else if (list.length < batch) list.push(element);
+    else {
+      yield* list;
+      waiting.set(element.set, [element]);
+    }
+  }
+  for (const list of waiting.values()) yield* list;
+}
+
+function* jsonFile(elements: Iterable<Element>): Generator<string> {
+  yield '{"nftables":[';
+  yield* jsonCommands(additions(elements));
+  yield ']}';
+}
+
+function inline(elements: Iterable<Element>): string {
+  return [...jsonCommands(additions(elements))].join('').replaceAll('\n', '');
+}
+
+function* additions(elements: Iterable<Element>): Generator<Operation> {
+  for (const element of elements) yield { verb: 'add', element };
+}

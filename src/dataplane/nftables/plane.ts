@@ -1,0 +1,332 @@
+// The data plane over nftables: constant rules, and each change one transaction on their sets and maps.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import type { Change } from '../../forwarding/change.ts';
+import type { Entry, ForwardingTable } from '../../forwarding/table.ts';
+import { type Flows, flowsOver } from '../conntrack/flows.ts';
+import type { FlowSelection } from '../conntrack/selection.ts';
+import { type NetlinkSocket, openNetlinkSocket } from '../conntrack/socket.ts';
+import {
+  CommitFailed,
+  type Counters,
+  type DataPlane,
+  DataPlaneUnavailable,
+  type Finding,
+  type KernelState,
+  type Stamp,
+  type Verdict,
+} from '../dataplane.ts';
+import { createBulkFile, runNft } from './bulk.ts';
+import { entryCounters } from './counters.ts';
+import { jsonCommands, type Operation } from './element.ts';
+import { changeOperations, tableEntries } from './encode.ts';
+import { readGeneration, readKernelStamp, readShape } from './kernel.ts';
+import { loadFresh, replaceContent, replaceTable } from './load.ts';
+import { probeFlows, probeNft, probeRuleset } from './probe.ts';
+import { type Outcome, type Session, startSession } from './session.ts';
+import { flowClass, tableName } from './skeleton.ts';
+import { type KernelStamp, nextSequence, stampElement } from './stamp.ts';
+
+export interface NftablesOptions {
+  /** Private to this process. Default: a fresh directory in shared memory, removed by `close`. */
+  readonly scratchDirectory?: string;
+  readonly logger: Logger;
+}
+
+/** Up to here the session is faster than a program of its own (nft reads the session's input byte by byte). */
+const sessionElements = 40;
+
+const top = 2 ** 24;
+const flowMarks = {
+  ours: flowClass.nat * top,
+  nat: flowClass.nat * top,
+  natAnyPort: flowClass.natAnyPort * top,
+  balanced: flowClass.balanced * top,
+  balancedAnyPort: flowClass.balancedAnyPort * top,
+} as const;
+
+/** What is held between `open` and `close`. */
+interface Held {
+  readonly scratch: string;
+  readonly ownsScratch: boolean;
+  readonly session: Session;
+  /** For questions that the kernel answers at once. */
+  readonly questions: NetlinkSocket;
+  readonly flowSocket: NetlinkSocket;
+  readonly flows: Flows;
+}
+
+export class NftablesDataPlane implements DataPlane {
+  readonly kind = 'nftables';
+  readonly #options: NftablesOptions;
+  readonly #logger: Logger;
+  #held: Held | undefined;
+  /** What the kernel ran after our last transaction. */
+  #stamp: KernelStamp | undefined;
+  /** The ruleset's generation up to which all transactions are known; -1 when somebody else's came in between. */
+  #generation = -1;
+  /** How many elements each set holds, as far as the kernel tells. */
+  #elements = new Map<string, number>();
+  #turn: Promise<unknown> = Promise.resolve();
+  #knocking: FlowSelection[] = [];
+  #background: Promise<void> | undefined;
+
+  constructor(options: NftablesOptions) {
+    this.#options = options;
+    this.#logger = options.logger;
+  }
+
+  open(): Promise<KernelState> {
+    return this.#inTurn(async () => {
+      await this.#letGo();
+      const findings: Finding[] = [];
+      const nft = await probeNft();
+      if ('finding' in nft) findings.push(nft.finding);
+      else findings.push(...(await probeRuleset()));
+      const sockets = openSockets();
+      if ('finding' in sockets) throw new DataPlaneUnavailable([...findings, sockets.finding]);
+      const flows = flowsOver(sockets.flowSocket, flowMarks);
+      findings.push(...(await probeFlows(flows)));
+      if (findings.length > 0 || 'finding' in nft) {
+        sockets.questions.close();
+        sockets.flowSocket.close();
+        throw new DataPlaneUnavailable(findings);
+      }
+      const given = this.#options.scratchDirectory;
+      const scratch = given ?? (await mkdtemp(join('/dev/shm', 'penstock-')));
+      const session = startSession({ home: scratch });
+      this.#held = { scratch, ownsScratch: given === undefined, session, flows, ...sockets };
+      this.#recognize();
+      return { version: nft.version, ...(this.#stamp && { stamp: this.#stamp.stamp }) };
+    });
+  }
+
+  load(table: ForwardingTable, stamp: Stamp): Promise<void> {
+    return this.#inTurn(async () => {
+      const { scratch, questions, session } = this.#open();
+      const shape = readShape(questions);
+      const next = { stamp, sequence: nextSequence(shape.stamp?.sequence ?? 0) };
+      const context = { scratch, session, table, stamp: stampElement(next) };
+      // A table that is ours but unstamped was left by a load that never came to its end: it forwards nothing.
+      let outcome: Outcome;
+      if (shape.kind === 'absent') outcome = await loadFresh(context);
+      else if (shape.kind === 'current') outcome = await replaceContent(context);
+      else outcome = await replaceTable(context);
+      this.#conclude(outcome, next);
+      this.#recognize();
+      if (this.#stamp?.sequence !== next.sequence) {
+        throw new CommitFailed('the table was loaded but cannot be read back', 'the stamp is missing');
+      }
+      this.#inBackground([], table);
+    });
+  }
+
+  commit(change: Change, stamp: Stamp): Promise<void> {
+    return this.#inTurn(async () => {
+      const { questions, flows } = this.#open();
+      const previous = this.#stamp;
+      if (previous === undefined) throw new CommitFailed('nothing is loaded that could be changed', '');
+      const next = { stamp, sequence: nextSequence(previous.sequence) };
+      const known = readGeneration(questions) === this.#generation;
+      const growth = new Map<string, number>();
+      const outcome = await this.#transact(counted(operations(change, previous, next), growth));
+      this.#conclude(outcome, next);
+      for (const [set, more] of growth) this.#elements.set(set, (this.#elements.get(set) ?? 0) + more);
+      const generation = readGeneration(questions);
+      this.#generation = known && generation === this.#generation + 1 ? generation : -1;
+      if (change.ending.length > 0) await flows.end(change.ending);
+      this.#inBackground(change.added);
+    });
+  }
+
+  counters(entries: readonly Entry[]): Promise<ReadonlyMap<Entry, Counters>> {
+    return entryCounters(this.#open().questions, entries);
+  }
+
+  verify(): Promise<Verdict> {
+    return this.#inTurn(async () => this.#verify());
+  }
+
+  flush(): Promise<void> {
+    return this.#inTurn(async () => {
+      const { questions, flows } = this.#open();
+      if (readShape(questions).kind !== 'absent') {
+        const outcome = await runNft(['delete', 'table', 'inet', tableName]);
+        if (outcome.kind !== 'done' && readShape(questions).kind !== 'absent') {
+          throw new CommitFailed('the table could not be removed', outcome.log);
+        }
+      }
+      this.#stamp = undefined;
+      this.#generation = -1;
+      await flows.endAll();
+    });
+  }
+
+  close(): Promise<void> {
+    return this.#inTurn(() => this.#letGo());
+  }
+
+  async #letGo(): Promise<void> {
+    const held = this.#held;
+    if (held === undefined) return;
+    this.#held = undefined;
+    this.#knocking = [];
+    await this.#background;
+    await held.session.close();
+    held.questions.close();
+    held.flowSocket.close();
+    if (held.ownsScratch) await rm(held.scratch, { recursive: true, force: true });
+  }
+
+  #open(): Held {
+    if (this.#held === undefined) throw new Error('the data plane is not open');
+    return this.#held;
+  }
+
+  /** Takes what the kernel runs now as known. */
+  #recognize(): void {
+    const { questions } = this.#open();
+    const generation = readGeneration(questions);
+    const shape = readShape(questions);
+    this.#stamp = shape.stamp;
+    this.#elements = new Map(shape.elements);
+    this.#generation = shape.stamp === undefined ? -1 : generation;
+  }
+
+  async #transact(all: Iterable<Operation>): Promise<Outcome> {
+    const { session, scratch } = this.#open();
+    const rest = all[Symbol.iterator]();
+    const first: Operation[] = [];
+    while (first.length <= sessionElements) {
+      const { done, value } = rest.next();
+      if (done) return session.run([...jsonCommands(first)].join('').replaceAll('\n', ''));
+      first.push(value);
+    }
+    const file = await createBulkFile(scratch, 'json');
+    try {
+      await file.write(['{"nftables":[']);
+      await file.write(jsonCommands(chain(first, rest)));
+      await file.write([']}']);
+    } catch (error) {
+      await file.discard();
+      throw new CommitFailed('the transaction could not be written', String(error));
+    }
+    return file.run();
+  }
+
+  /** Turns an outcome into success or `CommitFailed`; where it is unknown, by what the kernel has. */
+  #conclude(outcome: Outcome, next: KernelStamp): void {
+    if (outcome.kind === 'unknown') {
+      this.#logger.warn({ log: outcome.log }, 'nft ended in the midst of a transaction');
+      const { questions } = this.#open();
+      this.#generation = -1;
+      const found = readShape(questions).kind === 'current' ? readKernelStamp(questions) : undefined;
+      if (found?.sequence !== next.sequence || found.stamp.instance !== next.stamp.instance) {
+        throw new CommitFailed('nft ended before the kernel had the transaction', outcome.log);
+      }
+    } else if (outcome.kind === 'refused') {
+      throw new CommitFailed(`the kernel refused the transaction: ${summary(outcome.log)}`, outcome.log);
+    }
+    this.#stamp = next;
+  }
+
+  #verify(): Verdict {
+    const { questions } = this.#open();
+    const expected = this.#stamp;
+    if (expected === undefined) return { kind: 'damaged', detail: 'nothing is loaded' };
+    const generation = readGeneration(questions);
+    if (generation === this.#generation) return { kind: 'intact' };
+    const shape = readShape(questions);
+    if (shape.kind === 'absent') return { kind: 'damaged', detail: `the table inet ${tableName} is gone` };
+    if (shape.kind === 'other') {
+      return { kind: 'damaged', detail: `rules of the table inet ${tableName} were added or removed` };
+    }
+    if (
+      shape.stamp?.sequence !== expected.sequence ||
+      shape.stamp.stamp.instance !== expected.stamp.instance
+    ) {
+      return { kind: 'damaged', detail: `the table inet ${tableName} was loaded by somebody else` };
+    }
+    for (const [set, count] of shape.elements) {
+      const own = this.#elements.get(set) ?? 0;
+      if (own !== count)
+        return { kind: 'damaged', detail: `${set} holds ${count} elements instead of ${own}` };
+    }
+    this.#generation = generation;
+    return { kind: 'intact' };
+  }
+
+  /** Ends flows that began before the endpoints were there: soon, but nobody waits for it. */
+  #inBackground(added: readonly Entry[], table?: ForwardingTable): void {
+    for (const { endpoint } of added) this.#knocking.push({ kind: 'knocking', endpoint });
+    if (table !== undefined) {
+      for (const { endpoint } of tableEntries(table)) this.#knocking.push({ kind: 'knocking', endpoint });
+    }
+    if (this.#knocking.length === 0 || this.#background !== undefined) return;
+    this.#background = this.#sweep().finally(() => {
+      this.#background = undefined;
+    });
+  }
+
+  async #sweep(): Promise<void> {
+    while (this.#knocking.length > 0) {
+      const selections = this.#knocking;
+      this.#knocking = [];
+      try {
+        await this.#held?.flows.end(selections);
+      } catch (error) {
+        this.#logger.error({ err: error }, 'flows older than their endpoint could not be ended');
+      }
+    }
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(work);
+    this.#turn = result.catch(() => {});
+    return result;
+  }
+}
+
+function* operations(change: Change, previous: KernelStamp, next: KernelStamp): Generator<Operation> {
+  yield { verb: 'delete', element: stampElement(previous) };
+  yield { verb: 'add', element: stampElement(next) };
+  yield* changeOperations(change);
+}
+
+/** Passes operations on and counts by how many elements each set grows. */
+function* counted(all: Iterable<Operation>, growth: Map<string, number>): Generator<Operation> {
+  for (const operation of all) {
+    const { set } = operation.element;
+    growth.set(set, (growth.get(set) ?? 0) + (operation.verb === 'add' ? 1 : -1));
+    yield operation;
+  }
+}
+
+function* chain<T>(first: readonly T[], rest: Iterator<T>): Generator<T> {
+  yield* first;
+  for (let next = rest.next(); !next.done; next = rest.next()) yield next.value;
+}
+
+function openSockets():
+  | { readonly questions: NetlinkSocket; readonly flowSocket: NetlinkSocket }
+  | { readonly finding: Finding } {
+  try {
+    return { questions: openNetlinkSocket(), flowSocket: openNetlinkSocket() };
+  } catch (error) {
+    return {
+      finding: {
+        code: 'NETLINK_UNREACHABLE',
+        message: `the kernel cannot be asked over netlink: ${error instanceof Error ? error.message : String(error)}`,
+        remedy: 'run on Linux with glibc on a platform that the npm package koffi is built for',
+      },
+    };
+  }
+}
+
+/** `internal:0:0-0: Error: Could not process rule: File exists` → what comes after the last `Error: `. */
+function summary(log: string): string {
+  const line =
+    log.split('\n').find((candidate) => candidate.includes('Error: ')) ?? log.split('\n', 1)[0] ?? '';
+  return line.replace(/^.*Error: /, '');
+}

@@ -1,0 +1,257 @@
+// The constant part of the ruleset: sets, maps and the rules that read them. See README.md for the way of a packet.
+import { createHash } from 'node:crypto';
+import type { Affinity, RingSize } from '../../forwarding/table.ts';
+import type { Family } from '../../resources/address.ts';
+
+export const tableName = 'penstock';
+
+/**
+ * The top byte of a flow's ct mark. All of Penstock's have 5 in the top nibble. The low 24 bits of the balanced ones
+ * are the ring's number. The two low bits of the top byte are the affinity.
+ */
+export const flowClass = {
+  nat: 0x50,
+  natAnyPort: 0x51,
+  balanced: 0x54,
+  balancedAnyPort: 0x58,
+} as const;
+
+/** Added to the class of a balanced flow. */
+export const affinityNumber: Readonly<Record<Affinity, number>> = {
+  'five-tuple': 0,
+  'client-ip': 1,
+  'client-ip-protocol': 2,
+};
+
+export const affinities: readonly Affinity[] = ['five-tuple', 'client-ip', 'client-ip-protocol'];
+const ringSizes: readonly RingSize[] = [1021, 16381, 65537];
+
+/** Of every jhash, so that each gateway, and each load of the ruleset, chooses alike. */
+const hashSeed = '0x50656e73';
+
+/** The chain that writes a flow's slot, for one way to hash, size of ring and family. */
+export function hashChain(affinity: Affinity, size: RingSize, family: Family): string {
+  return `${affinity.replaceAll('-', '_')}_${size}_${family}`;
+}
+
+export interface SetDefinition {
+  readonly kind: 'map' | 'set';
+  readonly name: string;
+  readonly type: string;
+  readonly counted: boolean;
+}
+
+interface ChainDefinition {
+  readonly name: string;
+  readonly hook?: string;
+  readonly rules: readonly string[];
+}
+
+/** Holds one element: shape version → instance, sequence and revision. Absent until the first load is complete. */
+const stampMap: SetDefinition = { kind: 'map', name: 'stamp', type: 'mark : ipv6_addr', counted: false };
+
+/** The transport protocols that are looked at: both, or none while a first load is on its way. */
+const gateSet: SetDefinition = { kind: 'set', name: 'gate', type: 'inet_proto', counted: false };
+
+/** Every set and map, in the order of definition. */
+export const setDefinitions: readonly SetDefinition[] = [
+  stampMap,
+  gateSet,
+  ...familySets(4),
+  ...familySets(6),
+];
+
+const chains: readonly ChainDefinition[] = [...familyChains(4), ...familyChains(6), ...hookChains()];
+
+/** How many rules the kernel lists while nobody has touched them. */
+export const ruleCount = chains.reduce((sum, chain) => sum + chain.rules.length, 0);
+
+/** What tells this shape of ruleset from another version's: 32 bits of a hash over its text. */
+export const shapeVersion = createHash('sha256').update(skeletonText(tableName)).digest().readUInt32BE();
+
+/** The whole ruleset without elements, as `nft -f` reads it. Text, because nft 1.0.6 cannot make these maps from JSON. */
+export function skeletonText(table: string): string {
+  const lines = [`table inet ${table} {`];
+  for (const set of setDefinitions) {
+    lines.push(`  ${set.kind} ${set.name} { type ${set.type};${set.counted ? ' counter;' : ''} }`);
+  }
+  for (const chain of chains) {
+    lines.push(`  chain ${chain.name} {`);
+    if (chain.hook !== undefined) lines.push(`    type ${chain.hook}; policy accept;`);
+    for (const rule of chain.rules) lines.push(`    ${rule}`);
+    lines.push('  }');
+  }
+  lines.push('}', '');
+  return lines.join('\n');
+}
+
+function familySets(family: Family): readonly SetDefinition[] {
+  const address = family === 4 ? 'ipv4_addr' : 'ipv6_addr';
+  const endpoint = `${address} . inet_proto . inet_service`;
+  const anyPort = `${address} . inet_proto`;
+  const map = (name: string, type: string, counted = false): SetDefinition => ({
+    kind: 'map',
+    name: `${name}${family}`,
+    type,
+    counted,
+  });
+  const set = (name: string, type: string, counted = false): SetDefinition => ({
+    kind: 'set',
+    name: `${name}${family}`,
+    type,
+    counted,
+  });
+  return [
+    map('nat', `${endpoint} : ${address} . inet_service`, true),
+    map('nat_any', `${anyPort} : ${address}`, true),
+    set('nat_live', `${endpoint} . ${address} . inet_service`, true),
+    set('nat_any_live', `${anyPort} . ${address}`, true),
+    map('front', `${endpoint} : mark`, true),
+    map('front_any', `${anyPort} : mark`, true),
+    set('front_live', endpoint, true),
+    set('front_any_live', anyPort, true),
+    map('port', `${endpoint} : inet_service`),
+    map('ring', `mark . classid : ${address}`),
+    map('ring_hash', 'mark : verdict'),
+    set('ring_live', `mark . ${address} . inet_proto`),
+    set('masq', endpoint),
+    set('masq_any', anyPort),
+    set('backends', address),
+  ];
+}
+
+function familyChains(family: Family): readonly ChainDefinition[] {
+  const ip = family === 4 ? 'ip' : 'ip6';
+  const f = family;
+  const knocked = `${ip} daddr . meta l4proto . th dport`;
+  const knockedAny = `${ip} daddr . meta l4proto`;
+  const through = `ct original ${ip} daddr . ct original protocol . ct original proto-dst`;
+  const throughAny = `ct original ${ip} daddr . ct original protocol`;
+  const backend = `ct reply ${ip} saddr`;
+  const ringMember = `ct mark & 0x00ffffff . ${backend} . ct original protocol`;
+  // Without it nft 1.0.6 does not know the type of a port.
+  const hasPorts = 'meta l4proto { tcp, udp }';
+  // An ICMP error carries the mark of the flow it is about, but has no ports.
+  const passErrors = 'meta l4proto { icmp, ipv6-icmp } accept';
+  const cut = 'ct status dnat drop';
+  const classes = (anyPort: string, port: string): string => {
+    const pairs: string[] = [];
+    for (const affinity of affinities) {
+      pairs.push(`${byte(flowClass.balanced + affinityNumber[affinity])} : goto ${port}`);
+      pairs.push(`${byte(flowClass.balancedAnyPort + affinityNumber[affinity])} : goto ${anyPort}`);
+    }
+    return pairs.join(', ');
+  };
+  return [
+    ...ringSizes.flatMap((size) => [
+      hashing('five-tuple', size, f, `${ip} saddr . th sport . ${ip} daddr . th dport . meta l4proto`),
+      hashing('client-ip', size, f, `${ip} saddr . ${ip} daddr`),
+      hashing('client-ip-protocol', size, f, `${ip} saddr . ${ip} daddr . meta l4proto`),
+    ]),
+    {
+      name: `balanced${f}`,
+      rules: [
+        `ct mark & 0x03ffffff vmap @ring_hash${f}`,
+        `${hasPorts} dnat ${ip} to ct mark & 0x00ffffff . meta priority map @ring${f} : ${knocked} map @port${f}`,
+        'drop',
+      ],
+    },
+    {
+      name: `balanced_any${f}`,
+      rules: [
+        `ct mark & 0x03ffffff vmap @ring_hash${f}`,
+        `dnat ${ip} to ct mark & 0x00ffffff . meta priority map @ring${f}`,
+        'drop',
+      ],
+    },
+    {
+      name: `classify${f}`,
+      rules: [
+        `${hasPorts} dnat ${ip} to ${knocked} map @nat${f}`,
+        `ct mark set ${knocked} map @front${f} goto balanced${f}`,
+        `dnat ${ip} to ${knockedAny} map @nat_any${f}`,
+        `ct mark set ${knockedAny} map @front_any${f} goto balanced_any${f}`,
+      ],
+    },
+    {
+      name: `live_nat${f}`,
+      rules: [
+        passErrors,
+        `${hasPorts} ${through} . ${backend} . ct reply proto-src @nat_live${f} accept`,
+        cut,
+      ],
+    },
+    {
+      name: `live_nat_any${f}`,
+      rules: [passErrors, `${throughAny} . ${backend} @nat_any_live${f} accept`, cut],
+    },
+    {
+      name: `live_balanced${f}`,
+      rules: [passErrors, `${hasPorts} ${ringMember} @ring_live${f} ${through} @front_live${f} accept`, cut],
+    },
+    {
+      name: `live_balanced_any${f}`,
+      rules: [passErrors, `${ringMember} @ring_live${f} ${throughAny} @front_any_live${f} accept`, cut],
+    },
+    {
+      name: `guard${f}`,
+      rules: [
+        `ct mark & 0xff000000 vmap { ${byte(flowClass.nat)} : goto live_nat${f}, ` +
+          `${byte(flowClass.natAnyPort)} : goto live_nat_any${f}, ` +
+          `${classes(`live_balanced_any${f}`, `live_balanced${f}`)} }`,
+        'ct state != new return',
+        'ct status & dnat == 0 return',
+        `${hasPorts} ${through} . ${backend} . ct reply proto-src @nat_live${f} ct mark set ${byte(flowClass.nat)} accept`,
+        `${throughAny} . ${backend} @nat_any_live${f} ct mark set ${byte(flowClass.natAnyPort)} accept`,
+      ],
+    },
+    {
+      name: `masquerade${f}`,
+      rules: [
+        `${ip} saddr @backends${f} masquerade`,
+        `ct mark & 0xff000000 vmap { ${byte(flowClass.nat)} : goto masquerade_port${f}, ` +
+          `${byte(flowClass.natAnyPort)} : goto masquerade_any${f}, ` +
+          `${classes(`masquerade_any${f}`, `masquerade_port${f}`)} }`,
+      ],
+    },
+    { name: `masquerade_port${f}`, rules: [`${hasPorts} ${through} @masq${f} masquerade`] },
+    { name: `masquerade_any${f}`, rules: [`${throughAny} @masq_any${f} masquerade`] },
+  ];
+}
+
+function hashing(affinity: Affinity, size: RingSize, family: Family, fields: string): ChainDefinition {
+  return {
+    name: hashChain(affinity, size, family),
+    rules: [`meta priority set jhash ${fields} mod ${size} seed ${hashSeed}`],
+  };
+}
+
+function hookChains(): readonly ChainDefinition[] {
+  const classify = 'meta l4proto @gate meta nfproto vmap { ipv4 : goto classify4, ipv6 : goto classify6 }';
+  const guard = 'meta nfproto vmap { ipv4 : goto guard4, ipv6 : goto guard6 }';
+  return [
+    // The usual places of destination NAT, so that a foreign chain can be put before or after it as for any other.
+    { name: 'prerouting', hook: 'nat hook prerouting priority -100', rules: [classify] },
+    { name: 'output', hook: 'nat hook output priority -100', rules: [classify] },
+    // Right after the translation is chosen and before routing; a foreign filter (0) sees only what passes.
+    // What the host sends to itself has been seen in `output` already.
+    {
+      name: 'guard_prerouting',
+      hook: 'filter hook prerouting priority -90',
+      rules: ['iif lo return', guard],
+    },
+    { name: 'guard_output', hook: 'filter hook output priority -90', rules: [guard] },
+    {
+      name: 'postrouting',
+      hook: 'nat hook postrouting priority 100',
+      rules: [
+        'ct mark & 0xf0000000 == 0x50000000 ct status dnat ' +
+          'meta nfproto vmap { ipv4 : goto masquerade4, ipv6 : goto masquerade6 }',
+      ],
+    },
+  ];
+}
+
+function byte(top: number): string {
+  return `0x${top.toString(16)}000000`;
+}
