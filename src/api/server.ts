@@ -1,6 +1,6 @@
 // The gRPC server: listens, serves the gateway, health and reflection, and stops without cutting calls off.
 import { isIPv6 } from 'node:net';
-import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
 import type { Logger } from 'pino';
 import type { GatewayContract } from '../gateway/contract.ts';
@@ -56,6 +56,8 @@ export class ApiServer {
   static async start(options: ApiOptions): Promise<ApiServer> {
     const { listen, gateway, logger } = options;
     for (const address of listen) requireProtection(address);
+    // Its lines on standard error are not of our log's form, and say nothing that the errors do not.
+    if (process.env.GRPC_VERBOSITY === undefined) setLogVerbosity(logVerbosity.NONE);
     const stopping = new AbortController();
     const server = new Server({
       // Finds clients that are gone without a word, so that their streams do not stay for ever.

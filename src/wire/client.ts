@@ -92,7 +92,7 @@ export class GatewayClient {
     return this.#serverStream(gatewayService.watch, request, options);
   }
 
-  /** Ends the connection; calls under way fail. */
+  /** Takes no more calls; the connection ends with the last call under way. */
   close(): void {
     this.#client.close();
   }

@@ -24,6 +24,8 @@ export class FakeGateway implements GatewayContract {
   readonly replaced: (readonly LoadBalancerDraft[])[] = [];
   /** Thrown by the next change. */
   fault: Error | undefined;
+  /** How often counters of mappings were asked for. */
+  counterReads = 0;
   #revision = 0;
   #configuration: Configuration = PersistentMap();
   readonly #followers = new Set<(event: GatewayEvent) => void>();

@@ -1,0 +1,210 @@
+// Long answers and long requests: chunks, one revision, cancellation, limits.
+import { setTimeout } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import type { CallFailed } from '../wire/errors.ts';
+import { sample, serve } from './testing/serve.ts';
+
+async function all<T>(stream: AsyncIterable<T>): Promise<T[]> {
+  const items: T[] = [];
+  for await (const item of stream) items.push(item);
+  return items;
+}
+
+async function failureOf(promise: Promise<unknown>): Promise<CallFailed> {
+  return await promise.then(
+    () => Promise.reject(new Error('succeeded')),
+    (error: CallFailed) => error,
+  );
+}
+
+test('mappings come in chunks of one revision, ranges in the first, counters unless left out', async () => {
+  await using served = await serve();
+  await served.client.apply({ changes: { putLoadBalancers: [sample('shop', 5_000)] } });
+  const chunks = await all(served.client.listPortMappings());
+  expect(chunks.map((chunk) => [chunk.revision, chunk.mappings?.length, chunk.ranges?.length])).toEqual([
+    [1, 2_000, 1],
+    [1, 2_000, 0],
+    [1, 1_000, 0],
+  ]);
+  expect(chunks[0]?.ranges?.[0]).toMatchObject({
+    used: 5_000,
+    capacity: 10_000,
+    free: 5_000,
+    nextPort: 6_000,
+  });
+  expect(chunks[0]?.mappings?.[7]?.counters).toMatchObject({ packets: 1_007, bytes: 2, flows: 1 });
+  const [bare] = await all(served.client.listPortMappings({ skipCounters: true, member: 'vm-7' }));
+  expect(bare?.mappings).toMatchObject([{ member: 'vm-7', frontendPort: 1_007, backendAddress: '10.0.0.7' }]);
+  expect(bare?.mappings?.[0]?.counters ?? undefined).toBeUndefined();
+});
+
+test('an empty answer still tells the revision', async () => {
+  await using served = await serve();
+  expect(await all(served.client.listPortMappings())).toMatchObject([{ revision: 0 }]);
+  expect(await all(served.client.listLoadBalancers())).toMatchObject([{ revision: 0 }]);
+});
+
+test('filters that cannot be meant are refused, each named', async () => {
+  await using served = await serve();
+  const request = { memberAddress: '10.0.0', frontendAddress: 'fe80::1%eth0', frontendPort: 65_536 };
+  expect(await failureOf(all(served.client.listPortMappings(request)))).toMatchObject({
+    codeName: 'INVALID_ARGUMENT',
+    violations: [
+      { field: 'frontend_port', reason: 'VALUE_OUT_OF_RANGE' },
+      { field: 'member_address', reason: 'ADDRESS_INVALID' },
+      { field: 'frontend_address', reason: 'ADDRESS_INVALID' },
+    ],
+  });
+});
+
+test('a large load balancer comes in parts that ReplaceAll joins again', async () => {
+  await using served = await serve();
+  const large = {
+    ...sample('large', 4_500),
+    loadBalancingRules: [{ name: 'web', frontend: 'fe', backendPool: 'vms' }],
+  };
+  await served.client.apply({ changes: { putLoadBalancers: [large, sample('small', 1)] } });
+  const chunks = await all(served.client.listLoadBalancers({ withCounters: true }));
+  expect(chunks.length).toBe(3);
+  expect(new Set(chunks.map(({ revision }) => revision))).toEqual(new Set([1]));
+  expect(chunks.flatMap(({ ruleCounters }) => ruleCounters ?? [])).toMatchObject([
+    { loadBalancer: 'large', rule: 'web', counters: { packets: 3 } },
+  ]);
+  const answer = await served.client.replaceAll([
+    ...chunks.map(({ loadBalancers }) => ({ loadBalancers: loadBalancers ?? [] })),
+    { commit: {} },
+  ]);
+  expect(answer.plan).toMatchObject({ assignedTotal: 0, releasedTotal: 0 });
+  expect(answer.revision).toBe(2);
+  const [joined] = served.gateway.replaced.at(-1) ?? [];
+  expect(joined).toMatchObject({ name: 'large', backendPools: [{ name: 'vms' }] });
+  expect(joined?.backendPools?.[0]?.members?.length).toBe(4_500);
+});
+
+test('one load balancer by name, or NOT_FOUND', async () => {
+  await using served = await serve();
+  await served.client.apply({ changes: { putLoadBalancers: [sample('a', 1), sample('b', 1)] } });
+  const [chunk] = await all(served.client.listLoadBalancers({ name: 'b' }));
+  expect(chunk?.loadBalancers).toMatchObject([
+    { name: 'b', inboundNatRules: [{ name: 'ssh', protocol: 1 }] },
+  ]);
+  const failed = await failureOf(all(served.client.listLoadBalancers({ name: 'c' })));
+  expect(failed).toMatchObject({
+    codeName: 'NOT_FOUND',
+    reason: 'NOT_FOUND',
+    violations: [{ field: 'name' }],
+  });
+});
+
+test('ReplaceAll without a commit, or with something after it, changes nothing', async () => {
+  await using served = await serve();
+  const chunk = { loadBalancers: [sample('a', 1)] };
+  const failures = [
+    await failureOf(served.client.replaceAll([chunk])),
+    await failureOf(served.client.replaceAll([])),
+    await failureOf(served.client.replaceAll([{ ...chunk, commit: {} }, chunk])),
+  ];
+  for (const failed of failures)
+    expect(failed).toMatchObject({ codeName: 'INVALID_ARGUMENT', reason: 'REQUEST_INVALID' });
+  expect(served.gateway.replaced).toEqual([]);
+});
+
+test('ReplaceAll that breaks off, on either side, changes nothing', async () => {
+  await using served = await serve();
+  const source = async function* () {
+    yield { loadBalancers: [sample('a', 1)] };
+    throw new Error('the file ended early');
+  };
+  await expect(served.client.replaceAll(source())).rejects.toThrow('the file ended early');
+  const controller = new AbortController();
+  const endless = async function* () {
+    for (;;) {
+      yield { loadBalancers: [sample('a', 1)] };
+      await setTimeout(5);
+    }
+  };
+  const cancelled = failureOf(served.client.replaceAll(endless(), { signal: controller.signal }));
+  await setTimeout(50);
+  controller.abort();
+  expect((await cancelled).codeName).toBe('CANCELLED');
+  expect(served.gateway.replaced).toEqual([]);
+});
+
+test('ReplaceAll is bounded, and what a stream held is free again when it ends', async () => {
+  await using served = await serve({ replaceAllLimits: { bytes: 1_000_000, items: 1_000 } });
+  const endless = function* () {
+    for (let index = 0; ; index += 1) yield { loadBalancers: [sample(`lb-${index}`, 100)] };
+  };
+  expect(await failureOf(served.client.replaceAll(endless()))).toMatchObject({
+    codeName: 'RESOURCE_EXHAUSTED',
+    reason: 'LIMIT_EXCEEDED',
+  });
+  expect(served.gateway.replaced).toEqual([]);
+  expect((await served.client.replaceAll([{ loadBalancers: [sample('a', 900)], commit: {} }])).revision).toBe(
+    1,
+  );
+});
+
+test('what stands twice in one chunk is not joined', async () => {
+  await using served = await serve();
+  await served.client.replaceAll([
+    { loadBalancers: [sample('a', 1), sample('a', 1)], commit: { validateOnly: true } },
+  ]);
+  expect(served.gateway.replaced.at(-1)?.map(({ name }) => name)).toEqual(['a', 'a']);
+});
+
+test('Watch begins with all mappings and goes on with what changes', async () => {
+  await using served = await serve();
+  await served.client.apply({ changes: { putLoadBalancers: [sample('shop', 2_500), sample('other', 1)] } });
+  const events = served.client.watch({ loadBalancer: 'shop' })[Symbol.asyncIterator]();
+  const snapshot = [(await events.next()).value, (await events.next()).value];
+  expect(
+    snapshot.map((event) => [
+      event?.revision,
+      event?.applied?.assigned?.length,
+      event?.applied?.assignedTotal,
+    ]),
+  ).toEqual([
+    [1, 2_000, 2_500],
+    [1, 500, 2_500],
+  ]);
+  const next = events.next();
+  await served.client.apply({ changes: { putLoadBalancers: [sample('other', 2)] } });
+  await served.client.apply({ changes: { putLoadBalancers: [sample('shop', 2_501)] } });
+  expect((await next).value).toMatchObject({ revision: 3, applied: { assigned: [{ member: 'vm-2500' }] } });
+  served.gateway.publish({
+    kind: 'warning',
+    revision: 3,
+    time: 0,
+    warning: { code: 'W', message: 'm', remedy: 'r' },
+  });
+  expect((await events.next()).value?.warning).toMatchObject({ code: 'W', message: 'm', remedy: 'r' });
+  await events.return?.();
+  await expect.poll(() => served.gateway.followers).toBe(0);
+});
+
+test('Watch of nothing tells the revision first', async () => {
+  await using served = await serve();
+  for await (const event of served.client.watch()) {
+    expect(event).toMatchObject({ revision: 0, kind: 'applied' });
+    break;
+  }
+  await expect.poll(() => served.gateway.followers).toBe(0);
+});
+
+test('a client that stops reading stops the making of chunks, and holds nobody up', async () => {
+  await using served = await serve();
+  const names = Array.from({ length: 20 }, (_, index) => `lb-${index}`);
+  const chunks = names.map((name) => ({ loadBalancers: [sample(name, 10_000)] }));
+  await served.client.replaceAll([...chunks, { commit: {} }]);
+  const stream = served.client.listPortMappings()[Symbol.asyncIterator]();
+  expect((await stream.next()).value?.mappings?.length).toBe(2_000);
+  await setTimeout(200);
+  expect(await served.client.getStatus({ timeout: 1_000 })).toMatchObject({ portMappings: 200_000 });
+  // What the client and both sockets hold, of 100.
+  const made = served.gateway.counterReads;
+  expect(made).toBeLessThan(60);
+  await stream.return?.();
+  await setTimeout(100);
+  expect(served.gateway.counterReads).toBeLessThanOrEqual(made + 2);
+});
