@@ -81,7 +81,7 @@ export class Lab implements AsyncDisposable {
       dataplane,
       backends: Array.from({ length: backends }, (_, index) => index + 1),
       services: { ...services, ...options.services },
-      owner: stay ? null : ((await findProcess(process.pid)) ?? null),
+      owner: (await findProcess(process.pid)) ?? null,
       agent: null,
     });
     await lab.#claim();
@@ -92,12 +92,11 @@ export class Lab implements AsyncDisposable {
       await startServerParent(name);
       await startServers(name, lab.backends, lab.#record.services);
       if (agent !== false) await lab.startAgent(agent === true ? {} : agent);
+      if (stay) await lab.stay();
       return lab;
     } catch (error) {
       await lab.down();
       throw error;
-    } finally {
-      if (stay) lab.#ignoreSignals();
     }
   }
 
@@ -236,6 +235,12 @@ export class Lab implements AsyncDisposable {
   async killAgent(): Promise<void> {
     if (this.#record.agent !== null) await killProcesses([this.#record.agent]);
     await this.#note({ agent: null });
+  }
+
+  /** From now on the lab outlives this process and its signals, until somebody takes it down. */
+  async stay(): Promise<void> {
+    await this.#note({ owner: null });
+    this.#ignoreSignals();
   }
 
   /** Leaves nothing: no process, no namespace, no file. */

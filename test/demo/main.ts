@@ -1,0 +1,54 @@
+// The demo's command line: scripts/demo.
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { Lab } from '../lab/lab.ts';
+import type { DataPlane } from '../lab/record.ts';
+import { line } from './screen.ts';
+import { invitation, Story } from './story.ts';
+
+const most = 990;
+
+const { keep, dataplane, machines, name } = new Command('demo')
+  .description(
+    'Penstock at work on real traffic: ports for machines, load balancing, scaling while requests run.',
+  )
+  .option('--keep', 'leave the lab up, to try things')
+  .addOption(
+    new Option('--dataplane <plane>', 'what forwards').choices(['nftables', 'xdp']).default('nftables'),
+  )
+  .option('--machines <n>', `machines to begin with, 2 to ${most}`, count, 6)
+  .option('--name <prefix>', 'name of the lab; several stand side by side', 'demo')
+  .parse()
+  .opts<{ keep?: true; dataplane: DataPlane; machines: number; name: string }>();
+
+function count(text: string): number {
+  const value = Number(text);
+  if (!/^\d{1,3}$/.test(text) || value < 2 || value > most) {
+    throw new InvalidArgumentError(`It is a number from 2 to ${most}.`);
+  }
+  return value;
+}
+
+async function demo(): Promise<boolean> {
+  line(`Penstock demo: a client, a gateway (${dataplane}) and ${machines} machines, in network namespaces`);
+  await using held = new AsyncDisposableStack();
+  const lab = await Lab.up({ name, backends: machines, dataplane, agent: true });
+  let kept = false;
+  held.defer(async () => {
+    if (!kept) await lab.down();
+  });
+  const traffic = held.use(await lab.traffic());
+  const clean = await new Story(lab, traffic).tell();
+  if (keep === true) {
+    await lab.stay();
+    kept = true;
+    line(invitation(lab));
+  }
+  return clean;
+}
+
+try {
+  process.exitCode = (await demo()) ? 0 : 1;
+} catch (error) {
+  process.stderr.write(`demo: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+}
