@@ -1,6 +1,6 @@
 // Inbound NAT rules: one entry per mapping and transport. Only mappings of machines that changed are made anew.
 import type { LoadBalancerPorts, PortAssignment, RulePorts } from '../ports/assignment.ts';
-import { mappingsOf } from '../ports/list.ts';
+import { mappingsOf } from '../ports/mappings.ts';
 import type { Mapping } from '../ports/mapping.ts';
 import { transportsOf } from '../resources/address.ts';
 import type {

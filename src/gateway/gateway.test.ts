@@ -58,7 +58,14 @@ const putLb = (name: string, ids: readonly number[], address = '203.0.113.1'): C
         },
       ],
       loadBalancingRules: [
-        { name: 'web', frontend: 'public', protocol: 1, frontendPort: 80, backendPort: 80, backendPool: 'vms' },
+        {
+          name: 'web',
+          frontend: 'public',
+          protocol: 1,
+          frontendPort: 80,
+          backendPort: 80,
+          backendPool: 'vms',
+        },
       ],
     },
   ],
@@ -99,7 +106,9 @@ async function stop(): Promise<void> {
 }
 
 const ports = (gateway: Gateway) =>
-  Object.fromEntries([...gateway.snapshot().mappings()].map((mapping) => [mapping.member, mapping.frontendPort]));
+  Object.fromEntries(
+    [...gateway.snapshot().mappings()].map((mapping) => [mapping.member, mapping.frontendPort]),
+  );
 
 describe('a change', () => {
   it('is assigned, compiled, committed and told', async () => {
@@ -170,7 +179,7 @@ describe('a change', () => {
     expect((await gateway.apply(addMembers(5))).revision).toBe(2);
     await stop();
     const restarted = await start();
-    expect([...restarted.gateway.snapshot().configuration.loadBalancers.keys()]).toEqual(['shop']);
+    expect([...restarted.gateway.snapshot().configuration.keys()]).toEqual(['shop']);
     expect(ports(restarted.gateway)).toEqual({ vm4: 500, vm5: 501 });
   });
 
@@ -204,7 +213,9 @@ describe('a restart', () => {
   it('finds the kernel as it was left, and touches nothing', async () => {
     const first = await start();
     await first.gateway.apply(putLb('shop', [4, 5, 6]));
-    await first.gateway.apply({ deleteMembers: [{ loadBalancer: 'shop', backendPool: 'vms', ids: ['vm5'] }] });
+    await first.gateway.apply({
+      deleteMembers: [{ loadBalancer: 'shop', backendPool: 'vms', ids: ['vm5'] }],
+    });
     await first.gateway.apply(addMembers(7));
     const before = ports(first.gateway);
     await stop();
@@ -220,13 +231,17 @@ describe('a restart', () => {
   it('keeps the order of members and who had a port last', async () => {
     const first = await start();
     await first.gateway.apply(putLb('shop', [6, 4, 5]));
-    await first.gateway.apply({ deleteMembers: [{ loadBalancer: 'shop', backendPool: 'vms', ids: ['vm4'] }] });
-    await first.gateway.apply({ deleteMembers: [{ loadBalancer: 'shop', backendPool: 'vms', ids: ['vm6'] }] });
+    await first.gateway.apply({
+      deleteMembers: [{ loadBalancer: 'shop', backendPool: 'vms', ids: ['vm4'] }],
+    });
+    await first.gateway.apply({
+      deleteMembers: [{ loadBalancer: 'shop', backendPool: 'vms', ids: ['vm6'] }],
+    });
     await stop();
     const { gateway } = await start();
     await gateway.apply(addMembers(4));
     expect(ports(gateway)).toEqual({ vm5: 502, vm4: 501 });
-    const pool = gateway.snapshot().configuration.loadBalancers.get('shop')?.backendPools[0];
+    const pool = gateway.snapshot().configuration.get('shop')?.backendPools[0];
     expect(pool?.members.map(({ id }) => id)).toEqual(['vm5', 'vm4']);
   });
 

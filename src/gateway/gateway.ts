@@ -13,7 +13,7 @@ import { compile } from '../forwarding/compile.ts';
 import { diff } from '../forwarding/diff.ts';
 import { type Entry, endpointKey } from '../forwarding/table.ts';
 import type { Host } from '../host/host.ts';
-import { assignPorts } from '../ports/allocate.ts';
+import { assignPorts } from '../ports/assign.ts';
 import type { Mapping, MappingChanges } from '../ports/mapping.ts';
 import { transportsOf } from '../resources/address.ts';
 import type { ConfigurationChange } from '../resources/change.ts';
@@ -145,7 +145,7 @@ export class Gateway implements GatewayContract {
   async status(): Promise<Status> {
     const { configuration, ports, revision } = this.#state;
     const figures = { members: 0, inboundNatRules: 0, loadBalancingRules: 0, mappings: 0 };
-    for (const loadBalancer of configuration.loadBalancers.values()) {
+    for (const loadBalancer of configuration.values()) {
       for (const pool of loadBalancer.backendPools) figures.members += pool.members.length;
       figures.inboundNatRules += loadBalancer.inboundNatRules.length;
       figures.loadBalancingRules += loadBalancer.loadBalancingRules.length;
@@ -161,7 +161,7 @@ export class Gateway implements GatewayContract {
       dataPlane: this.#parts.dataPlane.kind,
       dataPlaneVersion: this.#dataPlaneVersion,
       dataPlaneRevision: this.#dataPlaneRevision,
-      loadBalancers: configuration.loadBalancers.size,
+      loadBalancers: configuration.size,
       ...figures,
       started: this.#started,
       warnings: [...this.#warnings.values()],
@@ -368,7 +368,7 @@ async function catchUp(dataPlane: DataPlane, saved: Saved, undo: Delta): Promise
   const before = stateFromRows(saved.revision - 1, applyDelta(saved.rows, undo));
   const stored = stateFromRows(saved.revision, saved.rows);
   const names = new Set([...undo.put, ...undo.delete].flatMap(({ key }) => key[0] ?? []));
-  const changed = new Map([...names].map((name) => [name, stored.configuration.loadBalancers.get(name)]));
+  const changed = new Map([...names].map((name) => [name, stored.configuration.get(name)]));
   const table = compile(before.table, changed, stored.ports);
   await dataPlane.commit(diff(before.table, table), { instance: saved.instance, revision: saved.revision });
   return { ...stored, table };

@@ -1,8 +1,9 @@
 // Rows of the store back into a state.
+
+import { Map as PersistentMap } from 'immutable';
 import { compile, emptyTable } from '../forwarding/compile.ts';
-import { emptyPorts } from '../ports/allocate.ts';
+import { emptyPorts } from '../ports/assign.ts';
 import type { LoadBalancerPorts, PortAssignment, Ports, RulePorts } from '../ports/assignment.ts';
-import { configurationOf } from '../resources/configuration.ts';
 import type { BackendPool, LoadBalancer, Member } from '../resources/model.ts';
 import type { Delta, Row, RowKey } from '../store/store.ts';
 import { rememberPositions } from './positions.ts';
@@ -15,7 +16,7 @@ export function stateFromRows(revision: number, rows: Iterable<Row>): State {
   const loadBalancers = [...collected.loadBalancers.values()].map((stored) =>
     loadBalancerOf(stored, collected),
   );
-  const configuration = configurationOf(loadBalancers);
+  const configuration = PersistentMap(loadBalancers.map((loadBalancer) => [loadBalancer.name, loadBalancer]));
   const ports = portsOf(collected);
   const changed = new Map(loadBalancers.map((loadBalancer) => [loadBalancer.name, loadBalancer]));
   return { revision, configuration, ports, table: compile(emptyTable(collected.rings), changed, ports) };

@@ -1,7 +1,8 @@
 // Questions about one state: which port is which machine, and the reverse.
 
-import { mappingsOf, usageOf } from '../ports/list.ts';
 import type { Mapping, RangeUsage } from '../ports/mapping.ts';
+import { mappingsOf } from '../ports/mappings.ts';
+import { usageOf } from '../ports/usage.ts';
 import type { InboundNatRule, LoadBalancer } from '../resources/model.ts';
 import type { MappingFilter, Snapshot } from './contract.ts';
 import type { State } from './state.ts';
@@ -36,8 +37,8 @@ function* candidates(state: State, filter: MappingFilter): Iterable<LoadBalancer
 }
 
 function loadBalancersFor(state: State, filter: MappingFilter): Iterable<LoadBalancer> {
-  if (filter.loadBalancer === undefined) return state.configuration.loadBalancers.values();
-  const one = state.configuration.loadBalancers.get(filter.loadBalancer);
+  if (filter.loadBalancer === undefined) return state.configuration.values();
+  const one = state.configuration.get(filter.loadBalancer);
   return one === undefined ? [] : [one];
 }
 
