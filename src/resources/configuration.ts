@@ -12,6 +12,7 @@ import { originOf } from './origin.ts';
 import { type LoadBalancerPart, type ParsedLoadBalancer, parseLoadBalancer } from './parse-load-balancer.ts';
 import { checkEdits, checkRules } from './references.ts';
 import { collectFindings, type Report } from './report.ts';
+import { sharePools } from './share-members.ts';
 
 /** What a new gateway runs. */
 export const emptyConfiguration: Configuration = PersistentMap<string, LoadBalancer>();
@@ -124,7 +125,9 @@ function settle(
     const base = parsed?.loadBalancer ?? before;
     if (base === undefined) continue;
     const own = edits.get(name);
-    const after = own === undefined ? base : applyEdits(base, parsed?.poolNames, own, report);
+    const edited = own === undefined ? base : applyEdits(base, parsed?.poolNames, own, report);
+    const isPutAndEdited = parsed !== undefined && own !== undefined && before !== undefined;
+    const after = isPutAndEdited ? sharePools(before, edited) : edited;
     if (parsed !== undefined) {
       checkRules(parsed, after, own, report);
       claimants.push({ parsed, after, ...(before === undefined ? {} : { before }) });
