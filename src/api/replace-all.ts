@@ -4,6 +4,7 @@ import type { GatewayContract } from '../gateway/contract.ts';
 import { Refusal } from '../resources/refusal.ts';
 import type { Answer } from '../wire/client.ts';
 import type { Chunk } from './calls.ts';
+import { changeOptions } from './change-options.ts';
 import { ReplaceAllParts } from './parts.ts';
 import { toApplyResponse } from './plan.ts';
 import { CallRejected } from './refusals.ts';
@@ -46,12 +47,7 @@ export class ReplaceAll {
       }
       if (commit === undefined)
         throw invalid('commit', 'the stream ended without a commit; nothing was changed');
-      const applied = await this.#gateway.replaceAll(parts.joined(), {
-        expectedRevision: commit.expectedRevision,
-        validateOnly: commit.validateOnly,
-        requestId: commit.requestId,
-        allowRemap: commit.allowRemap,
-      });
+      const applied = await this.#gateway.replaceAll(parts.joined(), changeOptions(commit));
       return toApplyResponse(applied);
     } finally {
       this.#bytes -= held.bytes;

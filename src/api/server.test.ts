@@ -45,6 +45,12 @@ test('validate_only reaches the gateway', async () => {
   expect((await served.client.getStatus()).loadBalancers).toBe(0);
 });
 
+test('a request without an id has none, and not an empty one', async () => {
+  await using served = await serve();
+  await served.client.apply({ expectedRevision: 0 });
+  expect(served.gateway.applied[0]?.options).toEqual({ validateOnly: false, allowRemap: false });
+});
+
 test('GetStatus says what the gateway runs', async () => {
   await using served = await serve();
   expect(await served.client.getStatus({ timeout: 5_000 })).toMatchObject({
