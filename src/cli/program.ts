@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { addAgent } from './commands/agent.ts';
 import { addApply } from './commands/apply.ts';
 import { addDelete } from './commands/delete.ts';
+import { addDiff } from './commands/diff.ts';
 import { addFlush } from './commands/flush.ts';
 import { addGetLoadBalancers } from './commands/get-load-balancers.ts';
 import { addGetMappings } from './commands/get-mappings.ts';
@@ -83,6 +84,7 @@ function buildProgram(context: Context): Command {
   addAgent(program, context);
   addFlush(program, context);
   addApply(program, context);
+  addDiff(program, context);
   addDelete(program, context);
   const get = program.command('get').description('show what the gateway is told, and what it forwards');
   addGetMappings(get, context);

@@ -32,28 +32,3 @@ export function processTerminal(): Terminal {
   });
   return { out: channel(process.stdout), err: channel(process.stderr) };
 }
-
-/** Collects what a command writes; for tests. */
-export class RecordedTerminal implements Terminal {
-  stdout = '';
-  stderr = '';
-  readonly out: Channel;
-  readonly err: Channel;
-
-  constructor(colours = false) {
-    this.out = {
-      write: (text) => {
-        this.stdout += text;
-      },
-      isTerminal: colours,
-      colours,
-    };
-    this.err = {
-      write: (text) => {
-        this.stderr += text;
-      },
-      isTerminal: colours,
-      colours,
-    };
-  }
-}

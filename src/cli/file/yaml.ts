@@ -1,19 +1,13 @@
 // Reads YAML documents into trees; every syntax error and duplicate key is reported, with its place.
-import {
-  type Document,
-  isAlias,
-  isMap,
-  isScalar,
-  isSeq,
-  type Node,
-  type Pair,
-  parseAllDocuments,
-  type YAMLMap,
-} from 'yaml';
+import { isAlias, isMap, isScalar, isSeq, type Node, type Pair, parseAllDocuments, type YAMLMap } from 'yaml';
 import type { Documents, Entry, Mistake, Tree } from './tree.ts';
 
 // Aliases let a short file name the same lines many times over; this stops one that would fill the memory.
-const mostNodes = 20_000_000;
+const mostAliasedNodes = 500_000;
+
+class TooMuch extends Error {
+  override readonly name = 'TooMuch';
+}
 
 export function parseYaml(text: string): Documents {
   const mistakes: Mistake[] = [];
@@ -24,35 +18,46 @@ export function parseYaml(text: string): Documents {
       mistakes.push({ path: '', offset: error.pos[0], text: error.message });
     }
     if (document.errors.length > 0 || document.contents === null) continue;
-    const converter = new Converter(document, mistakes);
-    const tree = converter.convert(document.contents, '');
-    if (!(tree.kind === 'scalar' && tree.value === null)) trees.push(tree);
+    const tree = convert(document.contents, mistakes);
+    if (tree !== undefined && !(tree.kind === 'scalar' && tree.value === null)) trees.push(tree);
   }
   return { trees, mistakes };
 }
 
-class Converter {
-  readonly #document: Document;
-  readonly #mistakes: Mistake[];
-  readonly #open = new Set<Node>();
-  #nodes = 0;
+function convert(node: Node, mistakes: Mistake[]): Tree | undefined {
+  try {
+    return new Converter(mistakes).convert(node, '');
+  } catch (error) {
+    if (!(error instanceof TooMuch)) throw error;
+    mistakes.push({ path: '', offset: node.range?.[0] ?? 0, text: error.message });
+    return undefined;
+  }
+}
 
-  constructor(document: Document, mistakes: Mistake[]) {
-    this.#document = document;
+class Converter {
+  readonly #mistakes: Mistake[];
+  /** An alias means the nearest anchor of its name above it, so they are collected on the way. */
+  readonly #anchors = new Map<string, Node>();
+  readonly #open = new Set<Node>();
+  #aliases = 0;
+  #aliasedNodes = 0;
+
+  constructor(mistakes: Mistake[]) {
     this.#mistakes = mistakes;
   }
 
   convert(node: Node, path: string): Tree {
     const offset = node.range?.[0] ?? 0;
-    this.#nodes += 1;
-    if (this.#nodes > mostNodes) {
-      if (this.#nodes === mostNodes + 1) this.#mistake(path, offset, 'the aliases expand to too much');
-      return { kind: 'scalar', value: null, offset };
-    }
-    if (isAlias(node)) return this.#alias(node.resolve(this.#document), node.source, offset, path);
+    if (isAlias(node)) return this.#alias(node.source, offset, path);
     if (this.#open.has(node)) {
       this.#mistake(path, offset, 'an alias stands inside what it names');
-      return { kind: 'scalar', value: null, offset };
+      return nothing(offset);
+    }
+    if (this.#aliases === 0) {
+      if (node.anchor !== undefined) this.#anchors.set(node.anchor, node);
+    } else {
+      this.#aliasedNodes += 1;
+      if (this.#aliasedNodes > mostAliasedNodes) throw new TooMuch('the aliases expand to too much');
     }
     this.#open.add(node);
     try {
@@ -70,10 +75,16 @@ class Converter {
     }
   }
 
-  #alias(target: Node | undefined, name: string, offset: number, path: string): Tree {
-    if (target !== undefined) return this.convert(target, path);
-    this.#mistake(path, offset, `*${name} names no anchor above it`);
-    return nothing(offset);
+  #alias(name: string, offset: number, path: string): Tree {
+    const target = this.#anchors.get(name);
+    if (target === undefined) {
+      this.#mistake(path, offset, `*${name} names no anchor above it`);
+      return nothing(offset);
+    }
+    this.#aliases += 1;
+    const tree = this.convert(target, path);
+    this.#aliases -= 1;
+    return tree;
   }
 
   #entries(map: YAMLMap, path: string): readonly Entry[] {

@@ -1,5 +1,6 @@
 // Load balancers as tables: one line each, or one with all its parts.
 import type { Answer } from '../../wire/client.ts';
+import type { penstock } from '../../wire/generated/proto.js';
 import type { Listed } from '../join.ts';
 import type { Channel } from '../terminal.ts';
 import { paint } from './colour.ts';
@@ -122,7 +123,7 @@ function memberList(members: readonly Answer<'Member'>[], wide: boolean): string
 }
 
 function natRuleCells(
-  rule: LoadBalancer['inboundNatRules'][number],
+  rule: penstock.v1.InboundNatRule,
   addresses: ReadonlyMap<string, string>,
 ): readonly string[] {
   const address = addresses.get(rule.frontend) ?? rule.frontend;
