@@ -107,13 +107,13 @@ def check_apply(channel, gateway):
 
 def check_refusal(channel, gateway):
     """A range that is too small: the reason, the figures and the field, and nothing changed."""
-    small = load_balancer("py", "203.0.113.1", range(1, 4), range_end=1001)
+    small = load_balancer("small", "203.0.113.9", range(1, 4), range_end=1001)
     code, info, violations = refusal(lambda: apply(gateway, small))
     assert code == grpc.StatusCode.FAILED_PRECONDITION, code
     assert info.reason == "PORT_RANGE_EXHAUSTED", info
     assert info.metadata["needed"] == "3" and info.metadata["available"] == "2", info
     assert violations[0].reason == "PORT_RANGE_EXHAUSTED", violations
-    assert violations[0].field.startswith("put_load_balancers[0].inbound_nat_rules[0].pool"), violations
+    assert violations[0].field.startswith("put_load_balancers[0].inbound_nat_rules[0]"), violations
     assert len(mappings(gateway)) == 3
 
 
