@@ -57,8 +57,9 @@ function rewrite(type: string, message: Record<string, Json>): JsonObject {
   if (typeof message.address === 'string') message.address = normalAddress(message.address);
   switch (type) {
     case 'Member':
-      if (message.id === undefined && message.address !== undefined) message.id = message.address;
       if (message.weight === 1) delete message.weight;
+      if (message.id === undefined && message.address !== undefined)
+        return { id: message.address, ...message };
       break;
     case 'PoolTargets': {
       if (message.portsPerMember === 1) delete message.portsPerMember;

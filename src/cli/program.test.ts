@@ -1,0 +1,608 @@
+// The commands from argument to exit code, against an agent of canned answers on a real socket.
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Message } from '../wire/client.ts';
+import { penstock as proto } from '../wire/generated/proto.js';
+import { run } from './program.ts';
+import { FakeGateway, refusal } from './testing/fake-gateway.ts';
+import { RecordedTerminal } from './testing/recorded-terminal.ts';
+
+let gateway: FakeGateway;
+
+beforeEach(async () => {
+  gateway = await FakeGateway.start();
+});
+afterEach(async () => {
+  await gateway.stop();
+});
+
+async function penstock(args: readonly string[], stdin = '') {
+  const terminal = new RecordedTerminal();
+  const code = await run(['--address', gateway.address, ...args], terminal, Readable.from([stdin]));
+  return { code, stdout: terminal.stdout, stderr: terminal.stderr };
+}
+
+async function file(name: string, text: string): Promise<string> {
+  const path = join(gateway.folder, name);
+  await writeFile(path, text);
+  return path;
+}
+
+const mapping = {
+  loadBalancer: 'web',
+  rule: 'ssh',
+  frontendAddress: '203.0.113.10',
+  protocol: 1,
+  frontendPort: 500,
+  member: 'vm-1',
+  backendAddress: '10.0.0.4',
+  backendPort: 22,
+  assigned: { seconds: 1_767_225_600 },
+  counters: { packets: 1234, bytes: 2048, flows: 7 },
+};
+
+describe('apply', () => {
+  it('puts the load balancers and prints the plan', async () => {
+    gateway.answer = {
+      revision: 7,
+      plan: {
+        assigned: [mapping],
+        assignedTotal: 1,
+        remapped: [{ before: { ...mapping, frontendPort: 500 }, after: { ...mapping, frontendPort: 700 } }],
+        remappedTotal: 1,
+        entriesAdded: 1,
+        commitTime: { nanos: 3_200_000 },
+      },
+    };
+    const done = await penstock(
+      ['apply', '-f', '-', '--allow-remap', '--request-id', 'x', '--expected-revision', '6'],
+      'name: web',
+    );
+    expect(done).toEqual({
+      code: 0,
+      stdout:
+        '~ web/ssh: 203.0.113.10:500/tcp -> vm-1 (10.0.0.4:22), now 203.0.113.10:700\n' +
+        '+ web/ssh: 203.0.113.10:500/tcp -> vm-1 (10.0.0.4:22)\n' +
+        'revision 7: 1 port new, 0 released, 1 remapped; 1 entry added, 0 replaced, 0 deleted; committed in 3.2 ms\n',
+      stderr: '',
+    });
+    expect(gateway.applied).toMatchObject([
+      {
+        changes: { putLoadBalancers: [{ name: 'web' }] },
+        allowRemap: true,
+        requestId: 'x',
+        expectedRevision: 6,
+      },
+    ]);
+  });
+
+  it('only asks with --dry-run', async () => {
+    const { code, stdout } = await penstock(['apply', '-f', '-', '--dry-run'], 'name: web');
+    expect([code, stdout]).toEqual([
+      0,
+      'dry run at revision 2, nothing was changed: the forwarding stays as it is\n',
+    ]);
+    expect(gateway.applied[0]?.validateOnly).toBe(true);
+  });
+
+  it('streams with --replace, members of one pool in several parts', async () => {
+    const members = Array.from({ length: 9_000 }, (_, index) => ({ id: `vm-${index}`, address: '10.0.0.1' }));
+    const config = { loadBalancers: [{ name: 'a' }, { name: 'b', backendPools: [{ name: 'p', members }] }] };
+    expect((await penstock(['apply', '--replace', '-f', '-'], JSON.stringify(config))).code).toBe(0);
+    const [chunks = []] = gateway.replaced;
+    expect(chunks.length).toBeGreaterThan(2);
+    expect(chunks.map((chunk) => chunk.commit !== null)).toEqual(
+      chunks.map((_, at) => at === chunks.length - 1),
+    );
+    const sent = chunks.flatMap((chunk) =>
+      chunk.loadBalancers.flatMap((part) =>
+        part.backendPools.flatMap((pool) => pool.members.map(({ id }) => id)),
+      ),
+    );
+    expect(sent).toEqual(members.map(({ id }) => id));
+  });
+
+  it('lists every offender with its line when it is refused', async () => {
+    gateway.refusals = [
+      refusal('PORT_RANGE_EXHAUSTED', 'the pool needs 3 ports, the range has 2', [
+        { field: 'put_load_balancers[0].inbound_nat_rules[0].pool', description: 'needs 3, has 2' },
+        { field: 'expected_revision', description: 'also wrong' },
+      ]),
+    ];
+    const text = 'name: web\ninboundNatRules:\n- name: ssh\n  pool:\n    maximumMachines: 2\n';
+    const path = await file('gateway.yaml', text);
+    expect(await penstock(['apply', '-f', path])).toEqual({
+      code: 1,
+      stdout: '',
+      stderr:
+        'error: PORT_RANGE_EXHAUSTED: the pool needs 3 ports, the range has 2\n' +
+        `  ${path}:4: put_load_balancers[0].inbound_nat_rules[0].pool: needs 3, has 2\n` +
+        '  expected_revision: also wrong\n',
+    });
+  });
+
+  it('sends nothing of a file with mistakes', async () => {
+    const path = await file('wrong.yaml', 'name: web\nprobs: []\n---\nname: web\n');
+    expect(await penstock(['apply', '-f', path])).toEqual({
+      code: 2,
+      stdout: '',
+      stderr:
+        `error: ${path}: 2 mistakes; nothing was sent\n` +
+        `  ${path}:2: probs: unknown field; did you mean probes?\n` +
+        `  ${path}:4: name: a load balancer web stands already at ${path}:1\n`,
+    });
+    expect(gateway.applied).toEqual([]);
+  });
+
+  it('gives the whole answer as JSON', async () => {
+    gateway.answer = { revision: 3, plan: { assigned: [mapping], assignedTotal: 1 } };
+    const { stdout } = await penstock(['apply', '-f', '-', '-o', 'json'], 'name: web');
+    expect(JSON.parse(stdout)).toEqual({
+      revision: '3',
+      plan: {
+        assigned: [
+          {
+            ...mapping,
+            protocol: 'PROTOCOL_TCP',
+            assigned: '2026-01-01T00:00:00Z',
+            counters: { packets: '1234', bytes: '2048', flows: '7' },
+          },
+        ],
+        assignedTotal: '1',
+      },
+    });
+  });
+});
+
+const declared = {
+  name: 'web',
+  frontends: [{ name: 'public', address: 'fd00::1', addressOwnership: 1 }],
+  backendPools: [
+    {
+      name: 'machines',
+      members: [{ id: 'vm-1', address: '10.0.0.4', weight: 1, adminState: 1, pins: { ssh: 501 } }],
+    },
+  ],
+  inboundNatRules: [
+    {
+      name: 'ssh',
+      frontend: 'public',
+      protocol: 1,
+      backendPort: 22,
+      pool: {
+        backendPool: 'machines',
+        frontendPortRangeStart: 500,
+        frontendPortRangeEnd: 1499,
+        portsPerMember: 1,
+      },
+      flow: { sourceNat: 1 },
+      whenUnhealthy: 1,
+    },
+    { name: 'one', frontend: 'public', protocol: 2, backendPort: 53, single: { frontendPort: 53 } },
+  ],
+  loadBalancingRules: [
+    {
+      name: 'http',
+      frontend: 'public',
+      protocol: 1,
+      frontendPort: 80,
+      backendPort: 8080,
+      backendPool: 'machines',
+      sessionPersistence: 2,
+      drainPeriod: { seconds: 90, nanos: 500_000_000 },
+    },
+  ],
+};
+
+/** Two messages that are the same in every field have the same bytes. */
+function bytesOf(loadBalancer: Message<'LoadBalancer'>): string {
+  return Buffer.from(proto.v1.LoadBalancer.encode(loadBalancer).finish()).toString('hex');
+}
+
+function sentBytes(): readonly string[] {
+  return (gateway.applied[0]?.changes.putLoadBalancers ?? []).map(bytesOf);
+}
+
+describe('get lb', () => {
+  it.each(['yaml', 'json'])('-o %s is taken by apply as it is', async (format) => {
+    gateway.loadBalancerChunks = [
+      { revision: 5, loadBalancers: [declared] },
+      { revision: 5, loadBalancers: [{ name: 'empty' }] },
+    ];
+    const { stdout } = await penstock(['get', 'lb', '-o', format]);
+    expect((await penstock(['apply', '-f', '-'], stdout)).code).toBe(0);
+    expect(sentBytes()).toEqual([bytesOf(declared), bytesOf({ name: 'empty' })]);
+  });
+
+  it('gives one load balancer that apply takes', async () => {
+    gateway.loadBalancerChunks = [{ revision: 5, loadBalancers: [declared] }];
+    const { stdout } = await penstock(['get', 'lb', 'web', '-o', 'yaml']);
+    expect((await penstock(['apply', '-f', '-'], stdout)).code).toBe(0);
+    expect(sentBytes()).toEqual([bytesOf(declared)]);
+  });
+
+  it('prints a line each, joined from parts', async () => {
+    const part = {
+      name: 'web',
+      backendPools: [{ name: 'machines', members: [{ id: 'vm-2', address: '10.0.0.5' }] }],
+    };
+    gateway.loadBalancerChunks = [
+      { revision: 5, loadBalancers: [declared] },
+      {
+        revision: 5,
+        loadBalancers: [part],
+        ruleCounters: [
+          { loadBalancer: 'web', rule: 'http', counters: { packets: 5, bytes: 3000, flows: 1 } },
+        ],
+      },
+    ];
+    expect((await penstock(['get', 'lb', '-o', 'wide'])).stdout).toBe(
+      'NAME   FRONTENDS   POOLS   MEMBERS   NAT RULES   LB RULES   PACKETS   TRAFFIC   FLOWS   ADDRESSES\n' +
+        'web            1       1         2           2          1         5   2.9 KiB       1   fd00::1\n',
+    );
+    const { stdout } = await penstock(['get', 'lb', 'web', '-o', 'wide']);
+    expect(stdout).toContain('machines         2   vm-1=10.0.0.4 vm-2=10.0.0.5\n');
+    expect(stdout).toContain('[fd00::1]:500-1499/tcp   pool machines, port 22\n');
+    expect(stdout).toContain(
+      'http                  [fd00::1]:80/tcp   pool machines, port 8080         5   2.9 KiB       1\n',
+    );
+  });
+
+  it('says when there are none, or not this one', async () => {
+    expect((await penstock(['get', 'lb'])).stdout).toBe('no load balancers\n');
+    expect((await penstock(['get', 'lb', '-o', 'json'])).stdout).toBe(
+      '{\n  "revision": "1",\n  "loadBalancers": []\n}\n',
+    );
+    expect(await penstock(['get', 'lb', 'web'])).toMatchObject({
+      code: 1,
+      stderr: 'error: NOT_FOUND: there is no load balancer web\n`penstock get lb` lists them\n',
+    });
+  });
+});
+
+describe('get mappings', () => {
+  it('prints a table', async () => {
+    gateway.mappingChunks = [
+      { revision: 1, mappings: [mapping] },
+      { revision: 1, mappings: [{ ...mapping, frontendAddress: 'fd00::1', member: '', backendAddress: '' }] },
+    ];
+    expect((await penstock(['get', 'mappings'])).stdout).toBe(
+      'LOAD BALANCER   RULE   FRONTEND               MEMBER   BACKEND\n' +
+        'web             ssh    203.0.113.10:500/tcp   vm-1     10.0.0.4:22\n' +
+        'web             ssh    [fd00::1]:500/tcp      -        -\n',
+    );
+    expect(gateway.mappingFilters[0]?.skipCounters).toBe(true);
+  });
+
+  it('adds times, counters and ranges when wide', async () => {
+    const range = {
+      loadBalancer: 'web',
+      rule: 'ssh',
+      backendPool: 'machines',
+      frontendPortRangeStart: 500,
+      frontendPortRangeEnd: 1499,
+      capacity: 1000,
+      used: 1,
+      free: 999,
+      nextPort: 501,
+    };
+    gateway.mappingChunks = [{ revision: 1, mappings: [mapping], ranges: [range] }];
+    expect((await penstock(['get', 'mappings', '-o', 'wide'])).stdout).toBe(
+      'LOAD BALANCER   RULE   FRONTEND               MEMBER   BACKEND       SINCE                  PACKETS   TRAFFIC   FLOWS\n' +
+        'web             ssh    203.0.113.10:500/tcp   vm-1     10.0.0.4:22   2026-01-01T00:00:00Z     1,234   2.0 KiB       7\n' +
+        '\n' +
+        'LOAD BALANCER   RULE   POOL       RANGE      CAPACITY   USED   FREE   NEXT PORT\n' +
+        'web             ssh    machines   500-1499      1,000      1    999         501\n',
+    );
+  });
+
+  it.each([
+    [['--lb', 'web', '--rule', 'ssh', '--pool', 'p'], { loadBalancer: 'web', rule: 'ssh', backendPool: 'p' }],
+    [['--member', 'vm-1'], { member: 'vm-1' }],
+    [['--member-address', '10.0.0.4'], { memberAddress: '10.0.0.4' }],
+    [['--frontend', '203.0.113.10:500'], { frontendAddress: '203.0.113.10', frontendPort: 500 }],
+    [['--frontend', '[fd00::1]:500'], { frontendAddress: 'fd00::1', frontendPort: 500 }],
+    [['--frontend', 'fd00::1', '--port', '9'], { frontendAddress: 'fd00::1', frontendPort: 9 }],
+  ])('asks with %j', async (args, expected) => {
+    expect((await penstock(['get', 'mappings', ...args])).code).toBe(0);
+    expect(gateway.mappingFilters[0]).toMatchObject(expected);
+  });
+
+  it.each([
+    [['--frontend', 'web']],
+    [['--frontend', '10.0.0.1:0']],
+    [['--frontend', '10.0.0.1:5', '--port', '6']],
+    [['--port', '65536']],
+    [['-o', 'xml']],
+    [['--no-such']],
+    [['one-too-many']],
+  ])('does not take %j', async (args) => {
+    const { code, stderr } = await penstock(['get', 'mappings', ...args]);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/^error: /);
+  });
+
+  it('gives one object in every structured format, over all chunks', async () => {
+    gateway.mappingChunks = [
+      { revision: 9, mappings: [mapping], ranges: [{ rule: 'ssh', capacity: 5 }] },
+      { revision: 9, mappings: [{ ...mapping, frontendPort: 501 }] },
+    ];
+    const json: unknown = JSON.parse((await penstock(['get', 'mappings', '-o', 'json'])).stdout);
+    expect(json).toMatchObject({
+      revision: '9',
+      mappings: [{ frontendPort: 500 }, { frontendPort: 501 }],
+      ranges: [{ rule: 'ssh', capacity: 5 }],
+    });
+    const { parse } = await import('yaml');
+    expect(parse((await penstock(['get', 'mappings', '-o', 'yaml'])).stdout)).toEqual(json);
+  });
+
+  it('says when there are none', async () => {
+    expect((await penstock(['get', 'mappings'])).stdout).toBe('no mappings\n');
+    expect(JSON.parse((await penstock(['get', 'mappings', '-o', 'json'])).stdout)).toEqual({
+      revision: '1',
+      mappings: [],
+    });
+  });
+});
+
+describe('diff', () => {
+  const same = {
+    ...declared,
+    frontends: [{ name: 'public', address: 'FD00:0::1' }],
+    backendPools: [{ name: 'machines', members: [{ id: 'vm-1', address: '10.0.0.4', pins: { ssh: 501 } }] }],
+    inboundNatRules: [
+      { ...declared.inboundNatRules[1], protocol: 'udp' },
+      {
+        name: 'ssh',
+        frontend: 'public',
+        protocol: 'TCP',
+        backendPort: 22,
+        pool: { backendPool: 'machines', frontendPortRangeStart: 500, maximumMachines: 1000 },
+      },
+    ],
+    loadBalancingRules: [{ ...declared.loadBalancingRules[0], drainPeriod: '1m30.5s' }],
+  };
+
+  it('ends with 0 when only the words differ', async () => {
+    gateway.loadBalancerChunks = [{ revision: 5, loadBalancers: [declared] }];
+    expect(await penstock(['diff', '-f', '-'], JSON.stringify(same))).toEqual({
+      code: 0,
+      stdout: 'no differences\n',
+      stderr: '',
+    });
+    expect(gateway.applied).toEqual([]);
+  });
+
+  it('takes an id that is left out for the address', async () => {
+    gateway.loadBalancerChunks = [
+      {
+        loadBalancers: [
+          { name: 'a', backendPools: [{ name: 'p', members: [{ id: 'fd00::5', address: 'fd00::5' }] }] },
+        ],
+      },
+    ];
+    const { code } = await penstock(
+      ['diff', '-f', '-'],
+      'name: a\nbackendPools: [{name: p, members: [{address: "FD00::5"}]}]',
+    );
+    expect(code).toBe(0);
+  });
+
+  it('ends with 1, the fields, and what applying would do', async () => {
+    gateway.loadBalancerChunks = [{ revision: 5, loadBalancers: [declared, { name: 'old' }] }];
+    gateway.answer = { revision: 5, plan: { released: [mapping], releasedTotal: 1, entriesDeleted: 1 } };
+    const changed = {
+      ...same,
+      backendPools: [
+        {
+          name: 'machines',
+          members: [{ id: 'vm-1', address: '10.0.0.9', weight: 5 }, { address: '10.0.0.7' }],
+        },
+      ],
+      loadBalancingRules: [],
+    };
+    const text = JSON.stringify([changed, { name: 'new' }]);
+    const { code, stdout } = await penstock(['diff', '-f', '-', '--replace'], text);
+    expect(code).toBe(1);
+    expect(stdout).toBe(
+      'web\n' +
+        '- backendPools[machines].members[vm-1].address: 10.0.0.4\n' +
+        '+ backendPools[machines].members[vm-1].address: 10.0.0.9\n' +
+        '- backendPools[machines].members[vm-1].pins: { ssh: 501 }\n' +
+        '+ backendPools[machines].members[vm-1].weight: 5\n' +
+        '+ backendPools[machines].members[10.0.0.7]: { id: 10.0.0.7, address: 10.0.0.7 }\n' +
+        '- loadBalancingRules[http]: { name: http, frontend: public, protocol: PROTOCOL_TCP, frontendPort: 80, backendPort: 8080, backendPool: machines, sessionPersistence: SESSION_PERSISTENCE_CLIENT_IP, drainPeriod: 90.500s }\n' +
+        '+ new: not on the gateway yet\n' +
+        '- old: not in the file\n' +
+        '- web/ssh: 203.0.113.10:500/tcp -> vm-1 (10.0.0.4:22)\n' +
+        'dry run at revision 5, nothing was changed: 0 ports new, 1 released, 0 remapped; 0 entries added, 0 replaced, 1 deleted\n',
+    );
+    expect(gateway.replaced[0]?.at(-1)?.commit.validateOnly).toBe(true);
+  });
+
+  it('ends with 2 for every error', async () => {
+    expect((await penstock(['diff', '-f', '-'], 'nam: a')).code).toBe(2);
+    expect((await penstock(['diff', '-f', '-', '--address', 'unix:/nonexistent'], 'name: a')).code).toBe(2);
+    expect((await penstock(['diff'])).code).toBe(2);
+    gateway.refusals = [refusal('FIELD_REQUIRED', 'no')];
+    expect((await penstock(['diff', '-f', '-'], 'name: a')).code).toBe(2);
+  });
+});
+
+describe('delete', () => {
+  it('deletes by name and by file, each once', async () => {
+    expect((await penstock(['delete', 'lb', 'a', 'b', '-f', '-'], 'name: b\n---\nname: c')).code).toBe(0);
+    expect(gateway.applied[0]?.changes.deleteLoadBalancers).toEqual(['a', 'b', 'c']);
+  });
+
+  it.each([[['lb']], [['pool', 'a']], [[]]])('does not take %j', async (args) => {
+    expect((await penstock(['delete', ...args])).code).toBe(2);
+  });
+});
+
+describe('member', () => {
+  it('adds machines with the address as id where none is given', async () => {
+    expect(
+      (await penstock(['member', 'add', 'web', 'p', 'vm-9=10.0.0.9', 'fd00::9', '--weight', '7'])).code,
+    ).toBe(0);
+    expect(gateway.applied[0]?.changes.putMembers).toMatchObject([
+      {
+        loadBalancer: 'web',
+        backendPool: 'p',
+        members: [
+          { id: 'vm-9', address: '10.0.0.9', weight: 7 },
+          { id: 'fd00::9', address: 'fd00::9', weight: 7 },
+        ],
+      },
+    ]);
+  });
+
+  it('keeps what an update does not name, and looks again when somebody else was faster', async () => {
+    gateway.loadBalancerChunks = [{ revision: 5, loadBalancers: [declared] }];
+    gateway.refusals = [refusal('STALE_REVISION', 'too late')];
+    const args = [
+      'member',
+      'add',
+      'web',
+      'machines',
+      'vm-1=10.0.0.4',
+      '--admin-state',
+      'drain',
+      '--pin',
+      'rdp=700',
+    ];
+    expect((await penstock(args)).code).toBe(0);
+    expect(gateway.applied).toHaveLength(2);
+    expect(gateway.applied[1]).toMatchObject({
+      expectedRevision: 5,
+      changes: { putMembers: [{ members: [{ weight: 1, adminState: 4, pins: { ssh: 501, rdp: 700 } }] }] },
+    });
+  });
+
+  it.each([
+    [['vm-1']],
+    [['=10.0.0.4']],
+    [['10.0.0.4', '10.0.0.5', '--pin', 'ssh=500']],
+    [['10.0.0.4', '--pin', 'ssh']],
+    [['10.0.0.4', '--weight', '0']],
+    [['10.0.0.4', '--admin-state', 'SIDEWAYS']],
+  ])('does not add %j', async (args) => {
+    expect((await penstock(['member', 'add', 'web', 'p', ...args])).code).toBe(2);
+    expect(gateway.applied).toEqual([]);
+  });
+
+  it('removes by id', async () => {
+    expect((await penstock(['member', 'remove', 'web', 'p', 'vm-1', 'vm-2'])).code).toBe(0);
+    expect(gateway.applied[0]?.changes.deleteMembers).toMatchObject([
+      { loadBalancer: 'web', backendPool: 'p', ids: ['vm-1', 'vm-2'] },
+    ]);
+  });
+});
+
+describe('status', () => {
+  it('prints facts, then warnings with what mends them', async () => {
+    gateway.status = {
+      version: '0.1.0',
+      revision: 12,
+      dataPlane: 'nftables',
+      dataPlaneVersion: 'nftables v1.0.6',
+      dataPlaneRevision: 11,
+      portMappings: 3000,
+      started: { seconds: 1_767_225_600 },
+      warnings: [{ code: 'FORWARD_DROP', message: 'another table drops', remedy: 'nft delete it' }],
+    };
+    const { code, stdout } = await penstock(['status']);
+    expect(code).toBe(0);
+    expect(stdout).toContain('data plane       nftables: nftables v1.0.6\n');
+    expect(stdout).toContain('revision         12 (the kernel runs 11)\n');
+    expect(stdout).toContain('port mappings    3,000\n');
+    expect(stdout).toContain('  FORWARD_DROP: another table drops\n    nft delete it\n');
+  });
+
+  it('shows control characters from elsewhere instead of sending them', async () => {
+    gateway.status = { warnings: [{ code: 'X', message: '\u001b[2Jgone' }] };
+    expect((await penstock(['status'])).stdout).toContain('X: \\x1b[2Jgone\n');
+  });
+});
+
+describe('watch', () => {
+  it('prints one object a line with -o json', async () => {
+    gateway.events = [
+      { revision: 1, applied: { assigned: [mapping], assignedTotal: 1 } },
+      { revision: 2, warning: { code: 'X', message: 'y' } },
+    ];
+    const { code, stdout } = await penstock(['watch', '-o', 'json', '--lb', 'web', '--after', '3']);
+    expect(code).toBe(0);
+    const lines = stdout.trimEnd().split('\n');
+    expect(lines.map((line): unknown => JSON.parse(line))).toMatchObject([
+      { revision: '1', applied: { assigned: [{ frontendPort: 500 }] } },
+      { revision: '2', warning: { code: 'X' } },
+    ]);
+  });
+
+  it('prints what happened for people', async () => {
+    gateway.events = [
+      { revision: 1, time: { seconds: 0 }, applied: { assigned: [mapping], assignedTotal: 1 } },
+    ];
+    expect((await penstock(['watch'])).stdout).toBe(
+      '1970-01-01T00:00:00Z  revision 1: 1 port new, 0 released, 0 remapped; 0 entries added, 0 replaced, 0 deleted\n' +
+        '+ web/ssh: 203.0.113.10:500/tcp -> vm-1 (10.0.0.4:22)\n',
+    );
+  });
+});
+
+describe('the command', () => {
+  it('says what to do when there is no agent', async () => {
+    const { code, stderr } = await penstock(['status', '--address', 'unix:/nonexistent/socket']);
+    expect(code).toBe(3);
+    expect(stderr).toMatch(/^error: cannot reach the agent at unix:\/nonexistent\/socket: /);
+    expect(stderr).toContain('is the agent running?');
+    expect(stderr).toContain('PENSTOCK_ADDRESS');
+  });
+
+  it('ends with 4 when the agent fails', async () => {
+    gateway.refusals = [{ ...refusal('INTERNAL', 'nft crashed'), code: 13 }];
+    expect((await penstock(['apply', '-f', '-'], 'name: a')).code).toBe(4);
+  });
+
+  it.each([[['--help']], [['help']], [['apply', '--help']], [['get', '--help']], [['--version']]])(
+    '%j is done well',
+    async (args) => {
+      const { code, stdout, stderr } = await penstock(args);
+      expect([code, stderr]).toEqual([0, '']);
+      expect(stdout).not.toBe('');
+    },
+  );
+
+  it.each([
+    [['frobnicate']],
+    [['get']],
+    [['get', 'nothing']],
+    [['apply']],
+    [['--timeout', '5', 'status']],
+    [['--address', 'nowhere', 'status']],
+  ])('%j is wrong usage', async (args) => {
+    const { code, stdout, stderr } = await penstock(args);
+    expect([code, stdout]).toEqual([2, '']);
+    expect(stderr).not.toBe('');
+  });
+
+  it.each([
+    [['--listen', 'tcp://192.0.2.1:7443']],
+    [['--listen', 'nowhere']],
+    [['--tls-cert', 'a.pem']],
+    [['--dataplane', 'magic']],
+  ])('agent %j does not start', async (args) => {
+    expect((await penstock(['agent', ...args])).code).toBe(2);
+  });
+
+  it('paints only where colours are wanted', async () => {
+    const terminal = new RecordedTerminal(true);
+    gateway.mappingChunks = [{ revision: 1, mappings: [mapping] }];
+    await run(['get', 'mappings', '--address', gateway.address], terminal);
+    expect(terminal.stdout).toMatch(/^.\[1mLOAD BALANCER.*.\[0m\n/);
+  });
+});
