@@ -12,6 +12,8 @@ export type FailureReason =
   | 'STORE_FAILED'
   /** The kernel refused the change. */
   | 'COMMIT_FAILED'
+  /** A stream of requests neither went on nor ended. */
+  | 'STREAM_QUIET'
   /** The agent is stopping. */
   | 'STOPPING'
   /** A fault of the agent; `metadata.id` finds it in the log. */

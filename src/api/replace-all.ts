@@ -6,6 +6,7 @@ import type { Answer } from '../wire/client.ts';
 import type { Chunk } from './calls.ts';
 import { changeOptions } from './change-options.ts';
 import { ReplaceAllParts } from './parts.ts';
+import { withPatience } from './patience.ts';
 import { toApplyResponse } from './plan.ts';
 import { CallRejected } from './refusals.ts';
 import type { Sent } from './to-proto.ts';
@@ -15,9 +16,15 @@ export interface ReplaceAllLimits {
   readonly bytes: number;
   /** Members, rules, frontends, pools and load balancers. */
   readonly items: number;
+  /** Milliseconds that a stream may be quiet. */
+  readonly quiet: number;
 }
 
-export const replaceAllLimits: ReplaceAllLimits = { bytes: 512 * 1024 * 1024, items: 2_000_000 };
+export const replaceAllLimits: ReplaceAllLimits = {
+  bytes: 512 * 1024 * 1024,
+  items: 2_000_000,
+  quiet: 60_000,
+};
 
 /** Keeps account of what the streams under way hold. */
 export class ReplaceAll {
@@ -36,7 +43,7 @@ export class ReplaceAll {
     const held = { bytes: 0, items: 0 };
     let commit: Answer<'Commit'> | undefined;
     try {
-      for await (const { message, bytes } of chunks) {
+      for await (const { message, bytes } of withPatience(chunks, this.#limits.quiet, tooQuiet)) {
         if (commit !== undefined)
           throw invalid('commit', 'a chunk follows the commit, which must be in the last one');
         const items = parts.add(message.loadBalancers);
@@ -75,4 +82,9 @@ function tooMuch(limit: string): CallRejected {
     `a gateway collects at most ${limit} before the commit; nothing was changed`,
     'load_balancers',
   );
+}
+
+function tooQuiet(): CallRejected {
+  const message = 'no chunk and no end of the stream came for too long; nothing was changed';
+  return new CallRejected(status.DEADLINE_EXCEEDED, 'STREAM_QUIET', message);
 }

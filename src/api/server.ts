@@ -23,7 +23,7 @@ export interface ApiOptions {
   readonly listen: readonly ListenAddress[];
   readonly gateway: GatewayContract;
   readonly logger: Logger;
-  /** What ReplaceAll collects at most; absent: 512 MiB and 2,000,000 things. */
+  /** What ReplaceAll collects at most; absent: 512 MiB and 2,000,000 things, quiet for a minute. */
   readonly replaceAllLimits?: ReplaceAllLimits;
   /** Milliseconds between two looks at the certificate files; absent: 10,000. */
   readonly certificateRefresh?: number;

@@ -131,7 +131,7 @@ test('ReplaceAll that breaks off, on either side, changes nothing', async () => 
 });
 
 test('ReplaceAll is bounded, and what a stream held is free again when it ends', async () => {
-  await using served = await serve({ replaceAllLimits: { bytes: 1_000_000, items: 1_000 } });
+  await using served = await serve({ replaceAllLimits: { bytes: 1_000_000, items: 1_000, quiet: 60_000 } });
   const endless = function* () {
     for (let index = 0; ; index += 1) yield { loadBalancers: [sample(`lb-${index}`, 100)] };
   };
@@ -143,6 +143,18 @@ test('ReplaceAll is bounded, and what a stream held is free again when it ends',
   expect((await served.client.replaceAll([{ loadBalancers: [sample('a', 900)], commit: {} }])).revision).toBe(
     1,
   );
+});
+
+test('ReplaceAll gives up on a stream that goes quiet', async () => {
+  await using served = await serve({ replaceAllLimits: { bytes: 1_000_000, items: 1_000, quiet: 50 } });
+  const quiet = async function* () {
+    yield { loadBalancers: [sample('a', 1)] };
+    await setTimeout(300);
+    yield { commit: {} };
+  };
+  const failed = await failureOf(served.client.replaceAll(quiet()));
+  expect(failed).toMatchObject({ codeName: 'DEADLINE_EXCEEDED', reason: 'STREAM_QUIET' });
+  expect(served.gateway.replaced).toEqual([]);
 });
 
 test('what stands twice in one chunk is not joined', async () => {
