@@ -1,7 +1,8 @@
 // Ends flows that the kernel tracks, so that their ends notice: the next packet finds no flow and starts anew.
-import { attribute, attributes, flags, messageType, request } from './netlink.ts';
+import { type Attributes, attribute, attributes, flags, messageType, nest, request } from './netlink.ts';
 import {
   allFlows,
+  type Flow,
   type FlowMarks,
   type FlowSelection,
   flowTest,
@@ -9,7 +10,10 @@ import {
   kernelFilters,
 } from './selection.ts';
 import { NetlinkError, type NetlinkSocket } from './socket.ts';
+import { collectSuspects, type LiveTable } from './stale.ts';
 import {
+  AF_INET,
+  AF_INET6,
   conntrackAttribute,
   conntrackMessage,
   conntrackSubsystem,
@@ -34,6 +38,8 @@ interface Doomed {
 export interface Flows {
   /** Ends the flows that any of `selections` names. */
   end(selections: readonly FlowSelection[]): Promise<void>;
+  /** Ends what a newly loaded table no longer allows, and flows that knocked before their endpoint was there. */
+  endStale(table: LiveTable): Promise<void>;
   /** Ends every flow of the data plane. */
   endAll(): Promise<void>;
   /** Tries what `end` needs, on a flow that cannot exist. Throws `NetlinkError` where the kernel lacks it. */
@@ -59,38 +65,32 @@ export function flowsOver(socket: NetlinkSocket, marks: FlowMarks): Flows {
     if (errno !== 0 && errno !== ENOENT) throw new NetlinkError('cannot end flows', errno);
   };
 
-  const sweep = async (selections: readonly FlowSelection[]): Promise<void> => {
-    const test = flowTest(selections, marks);
-    const doomed: Doomed[] = [];
-    const dump = socket.nextSequence();
+  /** Reads every flow; `onFlow` copies what it keeps. `name` makes what a deletion needs. */
+  const dump = async (onFlow: (flow: Flow, name: () => Doomed) => void): Promise<void> => {
+    const asked = socket.nextSequence();
     let errno = 0;
-    await socket.exchangeAsync(
-      request(conntrackSubsystem | conntrackMessage.get, 0, flags.dump, dump),
-      dump,
-      ({ type, errno: code, body, sequence }) => {
-        if (sequence !== dump) return;
-        if (code !== undefined && code !== 0) errno = code;
-        if (type === messageType.error || type === messageType.done) return;
-        const found = attributes(body);
-        const flow = {
-          original: readTuple(found.get(conntrackAttribute.original)),
-          reply: readTuple(found.get(conntrackAttribute.reply)),
-          mark: found.get(conntrackAttribute.mark)?.readUInt32BE() ?? 0,
-          status: found.get(conntrackAttribute.status)?.readUInt32BE() ?? 0,
-        };
-        if (!test(flow)) return;
-        const name = [conntrackAttribute.original, conntrackAttribute.id, conntrackAttribute.zone].flatMap(
-          (kind) => {
-            const value = found.get(kind);
-            // The tuple is a nest, which newer kernels insist on seeing marked.
-            const nested = kind === conntrackAttribute.original ? 0x8000 : 0;
-            return value === undefined ? [] : [attribute(kind | nested, value)];
-          },
-        );
-        doomed.push({ family: flow.original.source.length === 8 ? 2 : 10, name: Buffer.concat(name) });
-      },
-    );
+    const query = request(conntrackSubsystem | conntrackMessage.get, 0, flags.dump, asked);
+    await socket.exchangeAsync(query, asked, ({ type, errno: code, body, sequence }) => {
+      if (sequence !== asked) return;
+      if (code !== undefined && code !== 0) errno = code;
+      if (type === messageType.error || type === messageType.done) return;
+      const found = attributes(body);
+      const flow = readFlow(found);
+      onFlow(flow, () => nameOf(flow, found));
+    });
     if (errno !== 0) throw new NetlinkError('cannot list flows', errno);
+  };
+
+  const sweep = async (selections: readonly FlowSelection[]): Promise<void> => {
+    const test = await flowTest(selections, marks);
+    const doomed: Doomed[] = [];
+    await dump((flow, name) => {
+      if (test(flow)) doomed.push(name());
+    });
+    await removeAll(doomed);
+  };
+
+  const removeAll = async (doomed: readonly Doomed[]): Promise<void> => {
     for (let at = 0; at < doomed.length; at += deletionsPerRequest) {
       await removeNamed(doomed.slice(at, at + deletionsPerRequest));
     }
@@ -120,6 +120,13 @@ export function flowsOver(socket: NetlinkSocket, marks: FlowMarks): Flows {
         }
       });
     },
+    endStale(table) {
+      return inTurn(async () => {
+        const suspects = collectSuspects<Doomed>(marks);
+        await dump(suspects.add);
+        await removeAll(await suspects.stale(table));
+      });
+    },
     endAll() {
       return inTurn(() => remove(allFlows(marks)));
     },
@@ -128,4 +135,24 @@ export function flowsOver(socket: NetlinkSocket, marks: FlowMarks): Flows {
       return inTurn(() => remove({ family: 2, attributes: tupleFilters(nowhere, {}) }));
     },
   };
+}
+
+function readFlow(found: Attributes): Flow {
+  return {
+    original: readTuple(found.get(conntrackAttribute.original)),
+    reply: readTuple(found.get(conntrackAttribute.reply)),
+    mark: found.get(conntrackAttribute.mark)?.readUInt32BE() ?? 0,
+    status: found.get(conntrackAttribute.status)?.readUInt32BE() ?? 0,
+  };
+}
+
+function nameOf(flow: Flow, found: Attributes): Doomed {
+  const parts: Buffer[] = [];
+  for (const kind of [conntrackAttribute.original, conntrackAttribute.id, conntrackAttribute.zone]) {
+    const value = found.get(kind);
+    if (value === undefined) continue;
+    parts.push(kind === conntrackAttribute.original ? nest(kind, value) : attribute(kind, value));
+  }
+  const family = flow.original.source.length === 8 ? AF_INET : AF_INET6;
+  return { family, name: Buffer.concat(parts) };
 }

@@ -1,4 +1,5 @@
-// Which flows end, said twice: as filters that the kernel applies, and as a test on flows that were read. Pure.
+// Which flows end, said twice: as filters that the kernel applies, and as a test on flows that were read.
+import { setImmediate } from 'node:timers/promises';
 import type { FlowSelector } from '../../forwarding/change.ts';
 import type { Endpoint } from '../../forwarding/table.ts';
 import { familyOf, type IpAddress } from '../../resources/address.ts';
@@ -93,12 +94,19 @@ export interface Flow {
 }
 
 /** A test for many selections at once; its cost does not grow with their number. */
-export function flowTest(selections: readonly FlowSelection[], marks: FlowMarks): (flow: Flow) => boolean {
+export async function flowTest(
+  selections: readonly FlowSelection[],
+  marks: FlowMarks,
+): Promise<(flow: Flow) => boolean> {
   const nat = new Set<string>();
   const endpoints = new Set<string>();
   const knocking = new Set<string>();
   const members = new Map<string, boolean>();
+  let count = 0;
   for (const selection of selections) {
+    count += 1;
+    // A selection takes a few microseconds, and there may be a hundred thousand.
+    if (count % 2000 === 0) await setImmediate();
     switch (selection.kind) {
       case 'nat':
         nat.add(`${endpointText(selection.endpoint)}/${hex(selection.backend)}`);
@@ -122,16 +130,29 @@ export function flowTest(selections: readonly FlowSelection[], marks: FlowMarks)
     if ((status & statusDestinationNat) === 0) {
       return reply.source === original.destination && (knocking.has(onPort) || knocking.has(onAnyPort));
     }
-    const flowClass = (mark & classMask) >>> 0;
-    const balancedClass = (mark & balancedMask) >>> 0;
-    const anyPort = flowClass === marks.natAnyPort || balancedClass === marks.balancedAnyPort;
-    const through = anyPort ? onAnyPort : onPort;
+    const through = isAnyPort(mark, marks) ? onAnyPort : onPort;
     if (nat.has(`${through}/${reply.source}`)) return true;
-    if ((mark & oursMask) >>> 0 !== marks.ours) return false;
+    if (!isOurs(mark, marks)) return false;
     if (endpoints.has(through)) return true;
     const udpOnly = members.get(`${mark & ringMask}/${reply.source}`);
     return udpOnly !== undefined && (!udpOnly || original.protocol === protocols.udp);
   };
+}
+
+export function isOurs(mark: number, marks: FlowMarks): boolean {
+  return (mark & oursMask) >>> 0 === marks.ours;
+}
+
+/** True where the flow came in by an entry for every port. */
+export function isAnyPort(mark: number, marks: FlowMarks): boolean {
+  return (
+    (mark & classMask) >>> 0 === marks.natAnyPort || (mark & balancedMask) >>> 0 === marks.balancedAnyPort
+  );
+}
+
+/** The ring of a balanced flow, 0 of any other. */
+export function ringOf(mark: number): number {
+  return mark & ringMask;
 }
 
 function filter(
@@ -157,10 +178,12 @@ function anyPortBit(marks: FlowMarks): number {
   return (marks.nat ^ marks.natAnyPort) >>> 0;
 }
 
-function endpointText({ address, transport, port }: Endpoint): string {
+/** The address in hexadecimal, the protocol's number, and the port. */
+export function endpointText({ address, transport, port }: Endpoint): string {
   return `${hex(address)}/${protocols[transport]}/${port}`;
 }
 
-function hex(address: IpAddress): string {
+/** The address as the kernel's flows are read: hexadecimal. */
+export function hex(address: IpAddress): string {
   return addressBytes(address).toString('hex');
 }

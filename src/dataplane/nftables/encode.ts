@@ -1,6 +1,6 @@
 // From the forwarding table to the elements that carry it out. Pure: no kernel, no process.
 import type { Change, RingChange } from '../../forwarding/change.ts';
-import type { Endpoint, Entry, ForwardingTable, Ring, RingMember } from '../../forwarding/table.ts';
+import type { Entry, ForwardingTable, Ring, RingMember } from '../../forwarding/table.ts';
 import { familyOf, type IpAddress, type Transport } from '../../resources/address.ts';
 import type { Element, Operation } from './element.ts';
 import { affinities, affinityNumber, flowClass, hashChain } from './skeleton.ts';
@@ -110,18 +110,16 @@ export function* tableEntries(table: ForwardingTable): Generator<Entry> {
   }
 }
 
+/** Every ring of a table. */
+export function* tableRings(table: ForwardingTable): Generator<Ring> {
+  for (const loadBalancer of table.loadBalancers.values()) yield* loadBalancer.rings.values();
+}
+
 /** Every element of a table, set by set as far as that is cheap: entries, then rings, then backends. */
 export function* tableElements(table: ForwardingTable): Generator<Element> {
   for (const entry of tableEntries(table)) yield* entryElements(entry);
-  for (const loadBalancer of table.loadBalancers.values()) {
-    for (const ring of loadBalancer.rings.values()) yield* ringElements(ring);
-  }
+  for (const ring of tableRings(table)) yield* ringElements(ring);
   for (const address of table.backends.keys()) yield backendElement(address);
-}
-
-/** A key by which endpoints are found again in the kernel's flows. */
-export function endpointAtoms({ address, transport, port }: Endpoint): readonly (string | number)[] {
-  return port === 0 ? [address, protocolNumber[transport]] : [address, protocolNumber[transport], port];
 }
 
 function* all(verb: Operation['verb'], elements: Iterable<Element>): Generator<Operation> {

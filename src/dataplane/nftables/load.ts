@@ -1,6 +1,6 @@
 // The three ways to bring a whole table into the kernel, by what is there before.
 import type { ForwardingTable } from '../../forwarding/table.ts';
-import { createBulkFile, runNft } from './bulk.ts';
+import { type BulkFile, createBulkFile, runNft } from './bulk.ts';
 import { type Element, jsonCommands, type Operation, textCommands } from './element.ts';
 import { protocolNumber, tableElements } from './encode.ts';
 import type { Outcome, Session } from './session.ts';
@@ -37,20 +37,30 @@ async function fill(
   table: ForwardingTable,
   finish: () => Promise<Outcome>,
 ): Promise<Outcome> {
-  const halves = await Promise.all([createBulkFile(scratch, 'json'), createBulkFile(scratch, 'json')]);
-  const [checked, translated] = halves;
-  try {
-    await checked.write(jsonFile(bySet(tableElements(table), guarding)));
-    await translated.write(jsonFile(bySet(tableElements(table), (set) => !guarding(set))));
-  } catch (error) {
-    for (const half of halves) await half.discard();
-    return { kind: 'refused', log: String(error) };
-  }
-  const outcomes = await Promise.all(halves.map((half) => half.run()));
+  const first = await writeHalf(scratch, bySet(tableElements(table), guarding));
+  if ('kind' in first) return first;
+  // The first program works while the second's file is written.
+  const running = first.run();
+  const second = await writeHalf(
+    scratch,
+    bySet(tableElements(table), (set) => !guarding(set)),
+  );
+  const outcomes = await Promise.all([running, 'kind' in second ? second : second.run()]);
   // A program that died has at most put elements behind the gate.
   const failed = outcomes.find(({ kind }) => kind !== 'done');
   if (failed !== undefined && failed.kind !== 'done') return { kind: 'refused', log: failed.log };
   return finish();
+}
+
+async function writeHalf(scratch: string, elements: Iterable<Element>): Promise<BulkFile | Outcome> {
+  const file = await createBulkFile(scratch, 'json');
+  try {
+    await file.write(jsonFile(elements));
+    return file;
+  } catch (error) {
+    await file.discard();
+    return { kind: 'refused', log: String(error) };
+  }
 }
 
 /** Where this version's table stands: its sets are emptied and filled in one transaction, and flows go on. */

@@ -20,7 +20,7 @@ import {
 import { createBulkFile, runNft } from './bulk.ts';
 import { entryCounters } from './counters.ts';
 import { jsonCommands, type Operation } from './element.ts';
-import { changeOperations, tableEntries } from './encode.ts';
+import { changeOperations, tableEntries, tableRings } from './encode.ts';
 import { readGeneration, readKernelStamp, readShape } from './kernel.ts';
 import { loadFresh, replaceContent, replaceTable } from './load.ts';
 import { probeFlows, probeNft, probeRuleset } from './probe.ts';
@@ -70,6 +70,8 @@ export class NftablesDataPlane implements DataPlane {
   #elements = new Map<string, number>();
   #turn: Promise<unknown> = Promise.resolve();
   #knocking: FlowSelection[] = [];
+  /** Loaded, and the flows from before not yet compared with it. */
+  #unchecked: ForwardingTable | undefined;
   #background: Promise<void> | undefined;
 
   constructor(options: NftablesOptions) {
@@ -118,7 +120,8 @@ export class NftablesDataPlane implements DataPlane {
       if (this.#stamp?.sequence !== next.sequence) {
         throw new CommitFailed('the table was loaded but cannot be read back', 'the stamp is missing');
       }
-      this.#inBackground([], table);
+      this.#unchecked = table;
+      this.#inBackground([]);
     });
   }
 
@@ -172,6 +175,7 @@ export class NftablesDataPlane implements DataPlane {
     if (held === undefined) return;
     this.#held = undefined;
     this.#knocking = [];
+    this.#unchecked = undefined;
     await this.#background;
     await held.session.close();
     held.questions.close();
@@ -258,25 +262,26 @@ export class NftablesDataPlane implements DataPlane {
   }
 
   /** Ends flows that began before the endpoints were there: soon, but nobody waits for it. */
-  #inBackground(added: readonly Entry[], table?: ForwardingTable): void {
+  #inBackground(added: readonly Entry[]): void {
     for (const { endpoint } of added) this.#knocking.push({ kind: 'knocking', endpoint });
-    if (table !== undefined) {
-      for (const { endpoint } of tableEntries(table)) this.#knocking.push({ kind: 'knocking', endpoint });
-    }
-    if (this.#knocking.length === 0 || this.#background !== undefined) return;
+    if (this.#background !== undefined || (this.#knocking.length === 0 && !this.#unchecked)) return;
     this.#background = this.#sweep().finally(() => {
       this.#background = undefined;
     });
   }
 
   async #sweep(): Promise<void> {
-    while (this.#knocking.length > 0) {
+    while (this.#knocking.length > 0 || this.#unchecked !== undefined) {
       const selections = this.#knocking;
+      const table = this.#unchecked;
       this.#knocking = [];
+      this.#unchecked = undefined;
       try {
-        await this.#held?.flows.end(selections);
+        if (table)
+          await this.#held?.flows.endStale({ entries: () => tableEntries(table), rings: tableRings(table) });
+        if (selections.length > 0) await this.#held?.flows.end(selections);
       } catch (error) {
-        this.#logger.error({ err: error }, 'flows older than their endpoint could not be ended');
+        this.#logger.error({ err: error }, 'flows that the table does not allow could not be ended');
       }
     }
   }

@@ -1,0 +1,96 @@
+// After a whole table was loaded: which of the flows from before does it not allow?
+import { setImmediate } from 'node:timers/promises';
+import type { Entry, Ring } from '../../forwarding/table.ts';
+import { endpointText, type Flow, type FlowMarks, hex, isAnyPort, isOurs, ringOf } from './selection.ts';
+import { statusDestinationNat } from './tuple.ts';
+
+export interface LiveTable {
+  entries(): Iterable<Entry>;
+  readonly rings: Iterable<Ring>;
+}
+
+/** Collects the flows that may be stale, and then compares them with the table: memory grows with the flows, not the table. */
+export interface Suspects<Name> {
+  /** Calls `name` only for flows that are kept. */
+  add(flow: Flow, name: () => Name): void;
+  stale(table: LiveTable): Promise<readonly Name[]>;
+}
+
+interface Suspect<Name> {
+  readonly flow: Flow;
+  readonly name: Name;
+}
+
+const entriesAtOnce = 2000;
+
+export function collectSuspects<Name>(marks: FlowMarks): Suspects<Name> {
+  /** Flows of ours, and flows that were never translated, by the endpoint that they would have come through. */
+  const ours = new Map<string, Suspect<Name>[]>();
+  const knocking = new Map<string, Suspect<Name>[]>();
+
+  return {
+    add(flow, name) {
+      const { original, reply, mark, status } = flow;
+      const address = `${original.destination}/${original.protocol}`;
+      if ((status & statusDestinationNat) !== 0) {
+        if (!isOurs(mark, marks)) return;
+        const through = isAnyPort(mark, marks) ? 0 : original.destinationPort;
+        push(ours, `${address}/${through}`, { flow, name: name() });
+      } else if (reply.source === original.destination) {
+        const suspect = { flow, name: name() };
+        push(knocking, `${address}/${original.destinationPort}`, suspect);
+        push(knocking, `${address}/0`, suspect);
+      }
+    },
+    async stale({ entries, rings }) {
+      const doomed = new Set<Name>();
+      if (ours.size + knocking.size === 0) return [];
+      const members = memberTest(rings);
+      const live = new Set<Name>();
+      let count = 0;
+      for (const entry of entries()) {
+        count += 1;
+        if (count % entriesAtOnce === 0) await setImmediate();
+        const key = endpointText(entry.endpoint);
+        for (const { name } of knocking.get(key) ?? []) doomed.add(name);
+        for (const { flow, name } of ours.get(key) ?? []) {
+          if (allows(entry, flow, members)) live.add(name);
+        }
+      }
+      for (const suspects of ours.values()) {
+        for (const { name } of suspects) if (!live.has(name)) doomed.add(name);
+      }
+      return [...doomed];
+    },
+  };
+}
+
+function allows({ endpoint, target }: Entry, { original, reply, mark }: Flow, members: MemberTest): boolean {
+  if (target.kind === 'balanced') {
+    return ringOf(mark) === target.ring && members(target.ring, reply.source, original.protocol);
+  }
+  if (ringOf(mark) !== 0 || reply.source !== hex(target.address)) return false;
+  return endpoint.port === 0 || reply.sourcePort === (target.port === 0 ? endpoint.port : target.port);
+}
+
+type MemberTest = (ring: number, address: string, protocol: number) => boolean;
+
+function memberTest(rings: Iterable<Ring>): MemberTest {
+  const udp = 17;
+  const keeps = new Map<string, boolean>();
+  for (const { number, members } of rings) {
+    for (const { address, eligible, keepsUdp } of members) {
+      keeps.set(`${number}/${hex(address)}`, eligible || keepsUdp);
+    }
+  }
+  return (ring, address, protocol) => {
+    const keepsUdp = keeps.get(`${ring}/${address}`);
+    return keepsUdp === true || (keepsUdp === false && protocol !== udp);
+  };
+}
+
+function push<T>(lists: Map<string, T[]>, key: string, value: T): void {
+  const list = lists.get(key);
+  if (list === undefined) lists.set(key, [value]);
+  else list.push(value);
+}
