@@ -1,7 +1,7 @@
 // Inbound NAT rules: one entry per mapping and transport. Only mappings of machines that changed are made anew.
 import type { LoadBalancerPorts, PortAssignment, RulePorts } from '../ports/assignment.ts';
-import { mappingsOf } from '../ports/mappings.ts';
 import type { Mapping } from '../ports/mapping.ts';
+import { mappingsOf } from '../ports/mappings.ts';
 import { transportsOf } from '../resources/address.ts';
 import type {
   BackendPool,
@@ -111,6 +111,7 @@ function compileSingleRules(
 
 function sameSingleRule(rule: SingleTargetRule, sources: RuleSources): boolean {
   if (!sources.sameRule(rule)) return false;
+  if (sources.before?.ports.get(rule.name) !== sources.after.ports.get(rule.name)) return false;
   return (
     rule.target.kind !== 'member' || !sources.changedMembers(rule.target.backendPool).has(rule.target.id)
   );
