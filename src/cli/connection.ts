@@ -84,8 +84,13 @@ export function explain(error: CallFailed, address: string, fieldPlace: FieldPla
       remedy: 'raise --timeout; a change may have been made all the same, which `penstock status` shows',
     });
   }
-  return new CommandError(exitCodeOf(error.code), `${error.reason ?? error.codeName}: ${error.message}`, {
-    details,
+  const [first] = error.violations;
+  // The agent's message repeats its first violation, which stands among the details anyway.
+  const repeats = first !== undefined && error.message.startsWith(`${first.field}: ${first.description}`);
+  const message = repeats ? 'refused; nothing was changed' : error.message;
+  const alone = details.length === 1 && first?.field === '' && first.description === error.message;
+  return new CommandError(exitCodeOf(error.code), `${error.reason ?? error.codeName}: ${message}`, {
+    details: alone ? [] : details,
     remedy: remedyOf(error),
   });
 }

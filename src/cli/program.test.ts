@@ -123,6 +123,15 @@ describe('apply', () => {
     });
   });
 
+  it.each([
+    ['a.b', 'error: NAME_INVALID: refused; nothing was changed\n  a.b: too long\n'],
+    ['', 'error: NAME_INVALID: too long\n'],
+  ])('says what is wrong once, with field %j', async (field, stderr) => {
+    const message = field === '' ? 'too long' : `${field}: too long`;
+    gateway.refusals = [refusal('NAME_INVALID', message, [{ field, description: 'too long' }])];
+    expect((await penstock(['apply', '-f', '-'], 'name: a')).stderr).toBe(stderr);
+  });
+
   it('sends nothing of a file with mistakes', async () => {
     const path = await file('wrong.yaml', 'name: web\nprobs: []\n---\nname: web\n');
     expect(await penstock(['apply', '-f', path])).toEqual({
