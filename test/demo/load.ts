@@ -1,6 +1,7 @@
 // The demo's steady load: every mapped port over TLS, port 80, and one lasting connection to each machine.
+
+import { frontend } from '../lab/example.ts';
 import type { Request, Stream } from '../lab/traffic/message.ts';
-import { frontend } from './declaration.ts';
 import type { Mapping } from './gateway.ts';
 
 /** New TLS connections a second, over all mapped ports. */

@@ -2,11 +2,11 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { firstPort, frontend, rulesYaml, webYaml } from '../lab/example.ts';
 import type { Lab } from '../lab/lab.ts';
 import type { Backend } from '../lab/topology.ts';
 import type { Outcome } from '../lab/traffic/message.ts';
 import type { Traffic } from '../lab/traffic/traffic.ts';
-import { firstPort, frontend, rulesYaml, webYaml } from './declaration.ts';
 import { Gateway, type Mapping } from './gateway.ts';
 import { port80, steadyLoad, throughPort } from './load.ts';
 import { bad, bar, block, command, good, heading, line, table, thousands } from './screen.ts';
@@ -95,7 +95,7 @@ export class Story {
     await this.#traffic.load(steadyLoad(await this.#gateway.mappings(), this.#names()));
     await this.#gateway.show('member', 'add', 'web', 'machines', ...added.map(inPool));
     await this.#traffic.load(steadyLoad(await this.#gateway.mappings(), this.#names()));
-    await sleep(runUp);
+    await this.#watchPort80();
   }
 
   #leaving(): readonly Backend[] {
@@ -117,14 +117,28 @@ export class Story {
       '--admin-state',
       'DRAIN',
     );
-    // They get no new flows of port 80 now. Who uses their own ports stops, and what is under way ends.
+    // From here on a request to port 80 that they answer is wrong; what was sent to them before still ends well.
     const staying = (await this.#gateway.mappings()).filter(({ member }) => stays(member));
-    await this.#traffic.load(steadyLoad(staying, this.#names()));
-    block('their last requests have ended');
-    await this.#gateway.show('member', 'remove', 'web', 'machines', ...gone);
     await this.#traffic.load(steadyLoad(staying, this.#names().filter(stays)));
+    block('The requests that they had have ended.');
+    await this.#gateway.show('member', 'remove', 'web', 'machines', ...gone);
     for (const { node } of leaving) await this.#lab.removeBackend(node);
+    await this.#watchPort80();
+  }
+
+  /** Lets the load run for a while, and says who has answered on port 80 meanwhile. */
+  async #watchPort80(): Promise<void> {
+    const counts = (): ReadonlyMap<string, number> =>
+      this.#traffic.tally().byStream.get('port 80') ?? new Map();
+    const before = counts();
     await sleep(runUp);
+    const since = [...counts()]
+      .map(([machine, count]) => [machine, count - (before.get(machine) ?? 0)] as const)
+      .filter(([, count]) => count > 0)
+      .toSorted(([one], [other]) => one.localeCompare(other, 'en', { numeric: true }));
+    const shown = since.slice(0, 12).map(([machine, count]) => `${machine} ${count}`);
+    const more = since.length > shown.length ? ` and ${since.length - shown.length} more` : '';
+    block(`Port 80 is now answered by ${since.length} machines: ${shown.join(', ')}${more}`);
   }
 
   async #compare(before: readonly Mapping[], leaving: readonly Backend[]): Promise<boolean> {

@@ -1,6 +1,9 @@
 // The lab's command line: scripts/lab.
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { execa } from 'execa';
+import { firstPort, frontend, webYaml } from './example.ts';
 import { Lab } from './lab.ts';
 import { enter } from './namespaces.ts';
 import { type DataPlane, names } from './record.ts';
@@ -15,6 +18,7 @@ on 80 and 8080, TLS on 443 and UDP on 5300 and 5301, and says which machine it i
 
 Try:
   scripts/lab up --backends 4
+  scripts/lab exec gateway -- penstock apply -f /run/penstock-lab/lab/web.yaml
   scripts/lab exec client -- curl -sk https://203.0.113.10:500
   scripts/lab exec gateway -- penstock status
   scripts/lab exec gateway -- nft list ruleset
@@ -41,7 +45,9 @@ program
   .option('--no-agent', 'leave the agent to you')
   .action(async (options: Named & { backends: number; dataplane: DataPlane; agent: boolean }) => {
     const lab = await Lab.up({ ...options, stay: true });
-    print(introduction(lab, options.agent));
+    const example = join(lab.directory, 'web.yaml');
+    await writeFile(example, webYaml(lab.backends));
+    print(introduction(lab, options.agent, example));
   });
 
 program
@@ -116,7 +122,7 @@ async function find(name: string): Promise<Lab> {
   return lab;
 }
 
-function introduction(lab: Lab, agent: boolean): string {
+function introduction(lab: Lab, agent: boolean, example: string): string {
   const name = lab.name === 'lab' ? '' : ` --name ${lab.name}`;
   const exec = `scripts/lab exec${name}`;
   return [
@@ -124,17 +130,21 @@ function introduction(lab: Lab, agent: boolean): string {
     '',
     ...machines(lab),
     '',
-    agent ? 'The agent runs on the gateway. To talk to it:' : 'The agent does not run. To start it:',
-    '',
     ...(agent
-      ? [`  export PENSTOCK_ADDRESS=${lab.address}`, '  scripts/penstock status']
+      ? []
       : [
+          'The agent does not run. To start it, in a terminal of its own:',
+          '',
           `  ${exec} gateway -- penstock agent --state-directory ${lab.stateDirectory} --listen ${lab.address}`,
+          '',
         ]),
+    'Try:',
     '',
-    'To ask from the client, to look at the gateway, to end:',
-    '',
-    `  ${exec} client -- curl -s http://203.0.113.10/`,
+    `  export PENSTOCK_ADDRESS=${lab.address}`,
+    `  scripts/penstock apply -f ${example}`,
+    '  scripts/penstock get mappings',
+    `  ${exec} client -- curl -s http://${frontend}/`,
+    `  ${exec} client -- curl -sk https://${frontend}:${firstPort}/`,
     `  ${exec} gateway -- nft list ruleset`,
     `  scripts/lab down${name}`,
   ].join('\n');
