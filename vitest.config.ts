@@ -7,7 +7,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['src/**/*.test.ts', 'test/architecture/**/*.test.ts'],
+          include: ['src/**/*.test.ts', 'test/architecture/**/*.test.ts', 'test/invalid/**/*.test.ts'],
           exclude: ['src/**/*.kernel.test.ts'],
         },
       },
