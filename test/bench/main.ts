@@ -1,0 +1,73 @@
+// npm run bench [NAME...]: runs the benches, prints one table and writes the figures as JSON.
+import { parseArgs } from 'node:util';
+import { type Bench, BenchContext } from './bench.ts';
+import { memberAdded } from './benches/member-added.ts';
+import { newFlow } from './benches/new-flow.ts';
+import { replaceAll } from './benches/replace-all.ts';
+import { start } from './benches/start.ts';
+import { steadyLoad } from './benches/steady-load.ts';
+import { type BenchResult, tableOf, writeResults } from './report.ts';
+
+const benches: readonly Bench[] = [memberAdded, replaceAll, newFlow, start, steadyLoad];
+
+const usage = `Usage: npm run bench -- [NAME...] [--json FILE] [--quick]
+
+${benches.map(({ name, summary }) => `  ${name.padEnd(14)}${summary}`).join('\n')}
+
+Needs root. Figures depend on the machine: compare those of one run, and leave the machine alone meanwhile.
+--quick takes few samples of small tables, which shows that a bench works and nothing else.
+`;
+
+/** The bench under way, for the signal handler. */
+let context: BenchContext | undefined;
+let interrupted = false;
+
+async function run(bench: Bench, quick: boolean): Promise<BenchResult> {
+  process.stderr.write(`${bench.name}: ${bench.summary}\n`);
+  const begin = performance.now();
+  const seconds = (): number => Math.round((performance.now() - begin) / 100) / 10;
+  try {
+    await using current = new BenchContext(quick);
+    context = current;
+    const figures = await bench.run(current);
+    return { bench: bench.name, seconds: seconds(), figures };
+  } catch (error) {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    if (!interrupted) process.stderr.write(`${text}\n`);
+    return { bench: bench.name, seconds: seconds(), figures: [], error: text };
+  }
+}
+
+// A lab's own handler ends the process when that lab is down; this one waits until everything is.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    if (interrupted) return;
+    interrupted = true;
+    void context?.[Symbol.asyncDispose]().finally(() => process.exit(130));
+    if (context === undefined) process.exit(130);
+  });
+}
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { json: { type: 'string' }, quick: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
+  });
+  const unknown = positionals.filter((name) => !benches.some((bench) => bench.name === name));
+  if (values.help === true || unknown.length > 0) {
+    process.stdout.write(unknown.length > 0 ? `No such bench: ${unknown.join(', ')}\n\n${usage}` : usage);
+    return unknown.length > 0 ? 2 : 0;
+  }
+  const results: BenchResult[] = [];
+  for (const bench of benches) {
+    if (positionals.length > 0 && !positionals.includes(bench.name)) continue;
+    const result = await run(bench, values.quick ?? false);
+    if (interrupted) return await new Promise(() => {});
+    results.push(result);
+  }
+  process.stdout.write(`${tableOf(results)}\n`);
+  process.stderr.write(`written to ${await writeResults(results, values.json)}\n`);
+  return results.some(({ error }) => error !== undefined) ? 1 : 0;
+}
+
+process.exitCode = await main();

@@ -1,0 +1,56 @@
+// Shows figures to people as one table, and keeps them as JSON for comparison.
+import { mkdir, writeFile } from 'node:fs/promises';
+import { availableParallelism, release } from 'node:os';
+import { dirname, join } from 'node:path';
+import Table from 'cli-table3';
+import { type Figure, isMet, shown } from './figures.ts';
+
+export interface BenchResult {
+  readonly bench: string;
+  readonly seconds: number;
+  readonly figures: readonly Figure[];
+  /** Why the bench broke off. */
+  readonly error?: string;
+}
+
+export function tableOf(results: readonly BenchResult[]): string {
+  const table = new Table({
+    head: ['bench', 'figure', 'value', 'target', 'met', 'note'],
+    colAligns: ['left', 'left', 'right', 'right', 'left', 'left'],
+    style: { head: [], border: [], compact: true },
+  });
+  for (const { bench, figures, error } of results) {
+    for (const each of figures) table.push([bench, ...row(each)]);
+    if (error !== undefined) table.push([bench, 'broke off', '', '', 'no', firstLine(error)]);
+  }
+  return table.toString();
+}
+
+/** Writes the results and where they were taken; by default to a file of its own for each run. */
+export async function writeResults(results: readonly BenchResult[], file?: string): Promise<string> {
+  const taken = new Date();
+  const path =
+    file ??
+    join(import.meta.dirname, 'results', `${taken.toISOString().replaceAll(':', '-').slice(0, 19)}.json`);
+  await mkdir(dirname(path), { recursive: true });
+  const host = { kernel: release(), cores: availableParallelism(), node: process.version };
+  const judged = results.map(({ figures, ...rest }) => ({
+    ...rest,
+    figures: figures.map((each) => ({ ...each, met: isMet(each) })),
+  }));
+  await writeFile(path, `${JSON.stringify({ taken, host, results: judged }, null, 2)}\n`);
+  return path;
+}
+
+function row(figure: Figure): readonly string[] {
+  const { name, value, unit, target, note } = figure;
+  const limit = target === undefined ? '' : `≤ ${shown(target.atMost)} ${unit}`.trimEnd();
+  const meaning = target?.meaning === undefined ? '' : ` (${target.meaning})`;
+  const met = isMet(figure);
+  const verdict = met === undefined ? '' : met ? 'yes' : 'NO';
+  return [name, `${shown(value)} ${unit}`.trimEnd(), limit + meaning, verdict, note ?? ''];
+}
+
+function firstLine(text: string): string {
+  return text.split('\n', 1)[0] ?? '';
+}
