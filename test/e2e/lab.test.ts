@@ -192,6 +192,7 @@ describe('a lab', () => {
     const child = execa(process.execPath, ['--input-type=module', '-e', program], { reject: false });
     await new Promise((resolve) => child.stdout.once('data', resolve));
     child.kill('SIGINT');
+    child.kill('SIGINT');
     expect((await child).signal).toBe('SIGINT');
     expect(await existingNamespaces(name)).toEqual([]);
     await expect(access(join('/run/penstock-lab', name))).rejects.toThrow('ENOENT');

@@ -56,9 +56,22 @@ const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 export class Lab implements AsyncDisposable {
   #record: LabRecord;
   readonly #onSignal = (signal: NodeJS.Signals): void => {
+    if (this.#interrupted) return;
+    this.#interrupted = true;
     // Once more, by then without a listener, so that this process ends as the sender meant it.
-    void this.down().finally(() => process.kill(process.pid, signal));
+    void this.#building
+      .catch(() => undefined)
+      .then(() => this.down())
+      .finally(() => {
+        this.#ignoreSignals();
+        process.kill(process.pid, signal);
+      });
   };
+  /** A terminal's user may be impatient: one signal is enough, and the others must not end the clearing up. */
+  #interrupted = false;
+  #ending: Promise<void> | undefined;
+  /** The step of `up` that is under way: what is still being made cannot be taken down. */
+  #building: Promise<unknown> = Promise.resolve();
 
   private constructor(record: LabRecord) {
     this.#record = record;
@@ -85,12 +98,12 @@ export class Lab implements AsyncDisposable {
       agent: null,
     });
     await lab.#claim();
-    for (const signal of signals) process.once(signal, lab.#onSignal);
+    for (const signal of signals) process.on(signal, lab.#onSignal);
     try {
-      await mkdir(lab.stateDirectory);
-      await createNetwork(name, lab.backends, dataplane === 'xdp');
-      await startServerParent(name);
-      await startServers(name, lab.backends, lab.#record.services);
+      await lab.#build(() => mkdir(lab.stateDirectory));
+      await lab.#build(() => createNetwork(name, lab.backends, dataplane === 'xdp'));
+      await lab.#build(() => startServerParent(name));
+      await lab.#build(() => startServers(name, lab.backends, lab.#record.services));
       if (agent !== false) await lab.startAgent(agent === true ? {} : agent);
       if (stay) await lab.stay();
       return lab;
@@ -245,8 +258,8 @@ export class Lab implements AsyncDisposable {
 
   /** Leaves nothing: no process, no namespace, no file. */
   async down(): Promise<void> {
-    await Lab.remove(this.name);
-    this.#ignoreSignals();
+    this.#ending ??= Lab.remove(this.name).then(() => this.#ignoreSignals());
+    await this.#ending;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -262,6 +275,12 @@ export class Lab implements AsyncDisposable {
     await Lab.remove(this.name);
     if (!(await claim(this.#record)))
       throw new Error(`Lab "${this.name}" is being raised by another process.`);
+  }
+
+  async #build(step: () => Promise<unknown>): Promise<void> {
+    if (this.#interrupted) throw new Error('Interrupted.');
+    this.#building = step();
+    await this.#building;
   }
 
   async #note(change: Partial<LabRecord>): Promise<void> {
