@@ -67,8 +67,11 @@ function lookAtMembers(input: Case): Board {
     placed: [],
     violations: [],
   };
-  for (const [index, member] of input.members.entries()) {
-    const had = input.previous?.assigned.get(member.id);
+  const assignmentOf = inStep(input.previous);
+  for (let index = 0; index < input.members.length; index += 1) {
+    const member = input.members[index];
+    if (member === undefined) continue;
+    const had = assignmentOf(member.id);
     if (had === undefined) {
       open.push(index);
       continue;
@@ -80,6 +83,22 @@ function lookAtMembers(input: Case): Board {
     } else open.push(index);
   }
   return board;
+}
+
+/** Finds assignments; asked in their own order, as it mostly is, it walks beside the asker rather than look each one up. */
+function inStep(previous: RulePorts | undefined): (member: string) => PortAssignment | undefined {
+  if (previous === undefined) return () => undefined;
+  const walk = previous.assigned.values();
+  let next = walk.next().value;
+  return (member) => {
+    // One that is gone is stepped over.
+    if (next !== undefined && next.member !== member && !previous.assigned.has(member)) return undefined;
+    if (next !== undefined && next.member !== member) next = walk.next().value;
+    if (next?.member !== member) return previous.assigned.get(member);
+    const found = next;
+    next = walk.next().value;
+    return found;
+  };
 }
 
 /** False for a member that must move; reported when it may not. */
@@ -183,11 +202,19 @@ function mapOf(given: readonly (PortAssignment | undefined)[]): ReadonlyMap<stri
   return assigned;
 }
 
+/** Walks both in their order, which deletions leave as it was, and looks up only where they part. */
 function missingFrom(
   assigned: ReadonlyMap<string, PortAssignment>,
   previous: RulePorts,
 ): readonly PortAssignment[] {
-  return [...previous.assigned.values()].filter(({ member }) => !assigned.has(member));
+  const missing: PortAssignment[] = [];
+  const walk = assigned.values();
+  let next = walk.next().value;
+  for (const had of previous.assigned.values()) {
+    if (next?.member === had.member) next = walk.next().value;
+    else if (!assigned.has(had.member)) missing.push(had);
+  }
+  return missing;
 }
 
 /** Ports that are free now and the range still holds, with who had them last, unless that member has a port again. */

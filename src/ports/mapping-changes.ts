@@ -38,11 +38,15 @@ export function compareMembers(
   const differing = new Set(released.map((assignment) => assignment.member));
   for (const { member } of placed) differing.add(member);
   const old = before.place.members(before.rule.backendPool);
-  for (const [index, member] of after.place.members(after.rule.backendPool).entries()) {
-    if (old[index] === member || !before.ports?.assigned.has(member.id)) continue;
-    const was =
-      old[index]?.id === member.id ? old[index] : before.place.member(before.rule.backendPool, member.id);
-    if (was?.address !== member.address) differing.add(member.id);
+  // Walks both in their order, which deletions leave as it was, and looks up only where they part.
+  let cursor = 0;
+  for (const member of after.place.members(after.rule.backendPool)) {
+    while (cursor < old.length && differing.has(old[cursor]?.id ?? '')) cursor += 1;
+    const likely = old[cursor];
+    if (likely?.id === member.id) cursor += 1;
+    if (likely === member || !before.ports?.assigned.has(member.id)) continue;
+    const was = likely?.id === member.id ? likely : before.place.member(before.rule.backendPool, member.id);
+    if (was !== member && was?.address !== member.address) differing.add(member.id);
   }
   for (const id of differing)
     compareMappings(mappingsOfMember(before, id), mappingsOfMember(after, id), ledger);

@@ -68,7 +68,7 @@ export interface Violation {
 /** A change that is refused as a whole; nothing of it has been applied. */
 export class Refusal extends Error {
   override readonly name = 'Refusal';
-  /** At least one, in the order of the request. */
+  /** At least one; within one stage of checking, in the order of the request. */
   readonly violations: readonly [Violation, ...Violation[]];
 
   constructor(violations: readonly [Violation, ...Violation[]]) {
