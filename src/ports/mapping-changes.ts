@@ -41,7 +41,7 @@ export function compareMembers(
   // Walks both in their order, which deletions leave as it was, and looks up only where they part.
   let cursor = 0;
   for (const member of after.place.members(after.rule.backendPool)) {
-    while (cursor < old.length && differing.has(old[cursor]?.id ?? '')) cursor += 1;
+    while (old[cursor] !== member && differing.has(old[cursor]?.id ?? '')) cursor += 1;
     const likely = old[cursor];
     if (likely?.id === member.id) cursor += 1;
     if (likely === member || !before.ports?.assigned.has(member.id)) continue;

@@ -38,9 +38,8 @@ export function strayPins(change: ChangedLoadBalancer, after: LoadBalancer): rea
   return violations;
 }
 
-function* touchedMembers(pool: BackendPool, before: BackendPool | undefined): Iterable<Member> {
-  if (pool === before) return;
-  for (const [index, member] of pool.members.entries()) {
-    if (member !== before?.members[index]) yield member;
-  }
+function touchedMembers(pool: BackendPool, before: BackendPool | undefined): readonly Member[] {
+  if (before === undefined) return pool.members;
+  const { members } = before;
+  return pool === before ? [] : pool.members.filter((member, index) => member !== members[index]);
 }
