@@ -294,7 +294,7 @@ describe('sharing', () => {
     expect(drop(less, 'mail').table).toEqual(nothing.table);
   });
 
-  test('makes one more machine cheap', () => {
+  test('leaves the other pools alone when one machine comes', () => {
     // 100 pools of 1,000 machines behind 100 frontends of one load balancer.
     const many = loadBalancer('web', {
       frontends: Array.from({ length: 100 }, (_, index) => frontend(`fe-${index}`, `203.0.113.${index}`)),
@@ -304,7 +304,7 @@ describe('sharing', () => {
       ),
     });
     let state = put(nothing, many);
-    const times: number[] = [];
+    const others = compiled(state).rules.get('nat/ssh-8');
     for (let index = 0; index < 40; index++) {
       const declared = compiled(state).source?.loadBalancer ?? many;
       const grown = pool(
@@ -317,13 +317,9 @@ describe('sharing', () => {
       const changedPorts = assign({ ...next, inboundNatRules: next.inboundNatRules.slice(7, 8) }, earlier);
       const ports = state.ports.set('web', new Map([...earlier, ...changedPorts]));
       const changed = new Map([['web', next]]);
-      const begin = performance.now();
-      const table = compile(state.table, changed, ports);
-      times.push(performance.now() - begin);
-      state = { table, ports };
+      state = { table: compile(state.table, changed, ports), ports };
     }
     expect(compiled(state).rules.get('nat/ssh-7')?.entries.size).toBe(1040);
-    // The budget is a millisecond; three leave room for a busy machine.
-    expect(times.toSorted((a, b) => a - b)[20]).toBeLessThan(3);
+    expect(compiled(state).rules.get('nat/ssh-8')).toBe(others);
   });
 });

@@ -95,17 +95,6 @@ describe('ring', () => {
     }
   });
 
-  test('of 1,000 members takes a few milliseconds', () => {
-    const members = declared(1000);
-    populate(members);
-    const times = Array.from({ length: 5 }, () => {
-      const begin = performance.now();
-      populate(members);
-      return performance.now() - begin;
-    });
-    expect(Math.min(...times)).toBeLessThan(30);
-  });
-
   test('gives each member its share by weight, to one slot', () => {
     fc.assert(
       fc.property(anyMembers, (members) => {
