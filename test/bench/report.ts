@@ -2,7 +2,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { availableParallelism, release } from 'node:os';
 import { dirname, join } from 'node:path';
-import Table from 'cli-table3';
 import { type Figure, isMet, shown } from './figures.ts';
 
 export interface BenchResult {
@@ -13,17 +12,29 @@ export interface BenchResult {
   readonly error?: string;
 }
 
+const titles = ['bench', 'figure', 'value', 'target', 'met', 'note'];
+/** Columns that are aligned to the right. */
+const numeric: ReadonlySet<number> = new Set([2, 3]);
+
+/** In Markdown, lined up for reading as it is. */
 export function tableOf(results: readonly BenchResult[]): string {
-  const table = new Table({
-    head: ['bench', 'figure', 'value', 'target', 'met', 'note'],
-    colAligns: ['left', 'left', 'right', 'right', 'left', 'left'],
-    style: { head: [], border: [], compact: true },
-  });
-  for (const { bench, figures, error } of results) {
-    for (const each of figures) table.push([bench, ...row(each)]);
-    if (error !== undefined) table.push([bench, 'broke off', '', '', 'no', firstLine(error)]);
-  }
-  return table.toString();
+  const rows = results.flatMap(({ bench, figures, error }) => [
+    ...figures.map((each) => [bench, ...row(each)]),
+    ...(error === undefined ? [] : [[bench, 'broke off', '', '', 'NO', firstLine(error)]]),
+  ]);
+  const widths = titles.map((_, column) =>
+    Math.max(...[titles, ...rows].map((cells) => cells[column]?.length ?? 0)),
+  );
+  const rule = widths.map((width, column) => `${'-'.repeat(width - 1)}${numeric.has(column) ? ':' : '-'}`);
+  return [titles, rule, ...rows]
+    .map((cells) => {
+      const padded = widths.map((width, column) => {
+        const cell = cells[column] ?? '';
+        return numeric.has(column) ? cell.padStart(width) : cell.padEnd(width);
+      });
+      return `| ${padded.join(' | ')} |`;
+    })
+    .join('\n');
 }
 
 /** Writes the results and where they were taken; by default to a file of its own for each run. */
