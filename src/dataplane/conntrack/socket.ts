@@ -1,6 +1,6 @@
 // A netlink socket to netfilter. Node has none, so libc is called through koffi.
 import { getSystemErrorMap } from 'node:util';
-import koffi, { type LibraryHandle } from 'koffi';
+import type { LibraryHandle } from 'koffi';
 import { type Message, messages, messageType } from './netlink.ts';
 
 const AF_NETLINK = 16;
@@ -35,7 +35,9 @@ export interface NetlinkSocket {
 }
 
 /** Opens a socket in the network namespace of the calling thread. Throws where libc or netlink is out of reach. */
-export function openNetlinkSocket(): NetlinkSocket {
+export async function openNetlinkSocket(): Promise<NetlinkSocket> {
+  // Only now, so that where koffi has no build for the platform the caller can say so.
+  const { default: koffi } = await import('koffi');
   const libc = koffi.load('libc.so.6');
   const socket = libc.func('int socket(int, int, int)');
   const bind = libc.func('int bind(int, const void *, unsigned int)');
@@ -77,18 +79,25 @@ export function openNetlinkSocket(): NetlinkSocket {
     return finished;
   };
 
+  /** A closed descriptor's number may belong to another file by now. */
+  const mustBeOpen = (): void => {
+    if (!open) throw new Error('the netlink socket is closed');
+  };
+
   return {
     nextSequence() {
       sequence = (sequence + 1) >>> 0;
       return sequence;
     },
     exchange(requests, last, onMessage) {
+      mustBeOpen();
       if (send(descriptor, requests, requests.length, 0) < 0) {
         throw new NetlinkError('cannot ask the kernel', koffi.errno());
       }
       while (!take(Number(receive(descriptor, datagram, datagram.length, 0)), last, onMessage));
     },
     async exchangeAsync(requests, last, onMessage) {
+      mustBeOpen();
       const sent = await callAsync(send, descriptor, requests, requests.length, 0);
       if (sent < 0) throw new NetlinkError('cannot ask the kernel', koffi.errno());
       let finished = false;

@@ -66,11 +66,11 @@ export function collectSuspects<Name>(marks: FlowMarks): Suspects<Name> {
 }
 
 function allows({ endpoint, target }: Entry, { original, reply, mark }: Flow, members: MemberTest): boolean {
-  if (target.kind === 'balanced') {
-    return ringOf(mark) === target.ring && members(target.ring, reply.source, original.protocol);
-  }
-  if (ringOf(mark) !== 0 || reply.source !== hex(target.address)) return false;
-  return endpoint.port === 0 || reply.sourcePort === (target.port === 0 ? endpoint.port : target.port);
+  if (endpoint.port !== 0 && reply.sourcePort !== (target.port === 0 ? endpoint.port : target.port))
+    return false;
+  return target.kind === 'balanced'
+    ? ringOf(mark) === target.ring && members(target.ring, reply.source, original.protocol)
+    : ringOf(mark) === 0 && reply.source === hex(target.address);
 }
 
 type MemberTest = (ring: number, address: string, protocol: number) => boolean;

@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { Entry } from '../../forwarding/table.ts';
 import { familyOf } from '../../resources/address.ts';
 import { addressBytes } from '../conntrack/address.ts';
+import { nativeU32 } from '../conntrack/netlink.ts';
 import type { NetlinkSocket } from '../conntrack/socket.ts';
 import type { Counters } from '../dataplane.ts';
 import { protocolNumber } from './encode.ts';
@@ -44,19 +45,13 @@ function countedElements({
     ...(endpoint.port === 0 ? [] : [port(endpoint.port)]),
   ]);
   const any = endpoint.port === 0 ? '_any' : '';
-  if (target.kind === 'balanced') {
-    return [
-      { set: `front${any}${family}`, key },
-      { set: `front${any}_live${family}`, key },
-    ];
-  }
-  const backend = [
-    addressBytes(target.address),
-    ...(endpoint.port === 0 ? [] : [port(target.port === 0 ? endpoint.port : target.port)]),
-  ];
+  // The port that the backend answers from stands in the key where one port is meant.
+  const backendPort = endpoint.port === 0 ? [] : [port(target.port === 0 ? endpoint.port : target.port)];
+  const map = target.kind === 'nat' ? 'nat' : 'front';
+  const backend = target.kind === 'nat' ? addressBytes(target.address) : nativeU32(target.ring);
   return [
-    { set: `nat${any}${family}`, key },
-    { set: `nat${any}_live${family}`, key: Buffer.concat([key, ...backend]) },
+    { set: `${map}${any}${family}`, key },
+    { set: `${map}${any}_live${family}`, key: Buffer.concat([key, backend, ...backendPort]) },
   ];
 }
 

@@ -27,7 +27,7 @@ export function entryElements({ endpoint, target }: Entry): readonly Element[] {
     } else {
       const mark = ringMark(flowClass.balancedAnyPort + affinityNumber[target.affinity], target.ring);
       elements.push(
-        { set: `front_any_live${family}`, key },
+        { set: `front_any_live${family}`, key: [...key, target.ring] },
         { set: `front_any${family}`, key, value: [mark] },
       );
     }
@@ -44,7 +44,7 @@ export function entryElements({ endpoint, target }: Entry): readonly Element[] {
   } else {
     const mark = ringMark(flowClass.balanced + affinityNumber[target.affinity], target.ring);
     elements.push(
-      { set: `front_live${family}`, key },
+      { set: `front_live${family}`, key: [...key, target.ring, port] },
       { set: `port${family}`, key, value: [port] },
       { set: `front${family}`, key, value: [mark] },
     );

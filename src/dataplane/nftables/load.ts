@@ -3,12 +3,13 @@ import type { ForwardingTable } from '../../forwarding/table.ts';
 import { type BulkFile, createBulkFile, runNft } from './bulk.ts';
 import { type Element, jsonCommands, type Operation, textCommands } from './element.ts';
 import { protocolNumber, tableElements } from './encode.ts';
-import type { Outcome, Session } from './session.ts';
+import type { Outcome } from './session.ts';
 import { setDefinitions, skeletonText, tableName } from './skeleton.ts';
 
 export interface LoadContext {
   readonly scratch: string;
-  readonly session: Session;
+  /** Runs a small transaction. */
+  run(operations: Iterable<Operation>): Promise<Outcome>;
   readonly table: ForwardingTable;
   /** The element that says that the load is complete. */
   readonly stamp: Element;
@@ -24,10 +25,10 @@ const openGate: readonly Element[] = Object.values(protocolNumber).map((number) 
  * transaction opens the gate and stamps. Nothing is forwarded before that, and nothing is left if any of it fails.
  */
 export async function loadFresh(context: LoadContext): Promise<Outcome> {
-  const { scratch, session, table, stamp } = context;
+  const { scratch, table, stamp } = context;
   const skeleton = await runNft(['-f', '-'], skeletonText(tableName));
   if (skeleton.kind !== 'done') return skeleton;
-  const outcome = await fill(scratch, table, () => session.run(inline([...openGate, stamp])));
+  const outcome = await fill(scratch, table, () => context.run(additions([...openGate, stamp])));
   if (outcome.kind === 'refused') await runNft(['delete', 'table', 'inet', tableName]);
   return outcome;
 }
@@ -127,10 +128,6 @@ function* jsonFile(elements: Iterable<Element>): Generator<string> {
   yield '{"nftables":[';
   yield* jsonCommands(additions(elements));
   yield ']}';
-}
-
-function inline(elements: Iterable<Element>): string {
-  return [...jsonCommands(additions(elements))].join('').replaceAll('\n', '');
 }
 
 function* additions(elements: Iterable<Element>): Generator<Operation> {

@@ -51,6 +51,8 @@ interface Held {
   readonly scratch: string;
   readonly ownsScratch: boolean;
   readonly session: Session;
+  /** Whether the session answers as it should: other builds of nft may echo or prompt. */
+  readonly talks: boolean;
   /** For questions that the kernel answers at once. */
   readonly questions: NetlinkSocket;
   readonly flowSocket: NetlinkSocket;
@@ -69,7 +71,8 @@ export class NftablesDataPlane implements DataPlane {
   /** How many elements each set holds, as far as the kernel tells. */
   #elements = new Map<string, number>();
   #turn: Promise<unknown> = Promise.resolve();
-  #knocking: FlowSelection[] = [];
+  /** Flows that end in the background. */
+  #ending: FlowSelection[] = [];
   /** Loaded, and the flows from before not yet compared with it. */
   #unchecked: ForwardingTable | undefined;
   #background: Promise<void> | undefined;
@@ -86,7 +89,7 @@ export class NftablesDataPlane implements DataPlane {
       const nft = await probeNft();
       if ('finding' in nft) findings.push(nft.finding);
       else findings.push(...(await probeRuleset()));
-      const sockets = openSockets();
+      const sockets = await openSockets();
       if ('finding' in sockets) throw new DataPlaneUnavailable([...findings, sockets.finding]);
       const flows = flowsOver(sockets.flowSocket, flowMarks);
       findings.push(...(await probeFlows(flows)));
@@ -98,7 +101,21 @@ export class NftablesDataPlane implements DataPlane {
       const given = this.#options.scratchDirectory;
       const scratch = given ?? (await mkdtemp(join('/dev/shm', 'penstock-')));
       const session = startSession({ home: scratch });
-      this.#held = { scratch, ownsScratch: given === undefined, session, flows, ...sockets };
+      const greeting = await session.run('');
+      if (greeting.kind !== 'done') {
+        this.#logger.warn(
+          { log: greeting.log },
+          'nft cannot be talked to in a session; each change takes longer',
+        );
+      }
+      this.#held = {
+        talks: greeting.kind === 'done',
+        scratch,
+        ownsScratch: given === undefined,
+        session,
+        flows,
+        ...sockets,
+      };
       this.#recognize();
       return { version: nft.version, ...(this.#stamp && { stamp: this.#stamp.stamp }) };
     });
@@ -106,10 +123,15 @@ export class NftablesDataPlane implements DataPlane {
 
   load(table: ForwardingTable, stamp: Stamp): Promise<void> {
     return this.#inTurn(async () => {
-      const { scratch, questions, session } = this.#open();
+      const { scratch, questions } = this.#open();
       const shape = readShape(questions);
       const next = { stamp, sequence: nextSequence(shape.stamp?.sequence ?? 0) };
-      const context = { scratch, session, table, stamp: stampElement(next) };
+      const context = {
+        scratch,
+        table,
+        run: (all: Iterable<Operation>) => this.#transact(all),
+        stamp: stampElement(next),
+      };
       // A table that is ours but unstamped was left by a load that never came to its end: it forwards nothing.
       let outcome: Outcome;
       if (shape.kind === 'absent') outcome = await loadFresh(context);
@@ -138,13 +160,13 @@ export class NftablesDataPlane implements DataPlane {
       for (const [set, more] of growth) this.#elements.set(set, (this.#elements.get(set) ?? 0) + more);
       const generation = readGeneration(questions);
       this.#generation = known && generation === this.#generation + 1 ? generation : -1;
-      if (change.ending.length > 0) await flows.end(change.ending);
+      await this.#endFlows(flows, change.ending);
       this.#inBackground(change.added);
     });
   }
 
-  counters(entries: readonly Entry[]): Promise<ReadonlyMap<Entry, Counters>> {
-    return entryCounters(this.#open().questions, entries);
+  async counters(entries: readonly Entry[]): Promise<ReadonlyMap<Entry, Counters>> {
+    return await entryCounters(this.#open().questions, entries);
   }
 
   verify(): Promise<Verdict> {
@@ -174,7 +196,7 @@ export class NftablesDataPlane implements DataPlane {
     const held = this.#held;
     if (held === undefined) return;
     this.#held = undefined;
-    this.#knocking = [];
+    this.#ending = [];
     this.#unchecked = undefined;
     await this.#background;
     await held.session.close();
@@ -199,10 +221,10 @@ export class NftablesDataPlane implements DataPlane {
   }
 
   async #transact(all: Iterable<Operation>): Promise<Outcome> {
-    const { session, scratch } = this.#open();
+    const { session, talks, scratch } = this.#open();
     const rest = all[Symbol.iterator]();
     const first: Operation[] = [];
-    while (first.length <= sessionElements) {
+    while (talks && first.length <= sessionElements) {
       const { done, value } = rest.next();
       if (done) return session.run([...jsonCommands(first)].join('').replaceAll('\n', ''));
       first.push(value);
@@ -261,20 +283,31 @@ export class NftablesDataPlane implements DataPlane {
     return { kind: 'intact' };
   }
 
+  /** The transaction stands, and its guard has cut the flows already: a failure here is tried again, not reported. */
+  async #endFlows(flows: Flows, ending: readonly FlowSelection[]): Promise<void> {
+    if (ending.length === 0) return;
+    try {
+      await flows.end(ending);
+    } catch (error) {
+      this.#logger.error({ err: error }, 'flows were cut but not ended; trying again');
+      this.#ending.push(...ending);
+    }
+  }
+
   /** Ends flows that began before the endpoints were there: soon, but nobody waits for it. */
   #inBackground(added: readonly Entry[]): void {
-    for (const { endpoint } of added) this.#knocking.push({ kind: 'knocking', endpoint });
-    if (this.#background !== undefined || (this.#knocking.length === 0 && !this.#unchecked)) return;
+    for (const { endpoint } of added) this.#ending.push({ kind: 'knocking', endpoint });
+    if (this.#background !== undefined || (this.#ending.length === 0 && !this.#unchecked)) return;
     this.#background = this.#sweep().finally(() => {
       this.#background = undefined;
     });
   }
 
   async #sweep(): Promise<void> {
-    while (this.#knocking.length > 0 || this.#unchecked !== undefined) {
-      const selections = this.#knocking;
+    while (this.#ending.length > 0 || this.#unchecked !== undefined) {
+      const selections = this.#ending;
       const table = this.#unchecked;
-      this.#knocking = [];
+      this.#ending = [];
       this.#unchecked = undefined;
       try {
         if (table)
@@ -313,11 +346,11 @@ function* chain<T>(first: readonly T[], rest: Iterator<T>): Generator<T> {
   for (let next = rest.next(); !next.done; next = rest.next()) yield next.value;
 }
 
-function openSockets():
-  | { readonly questions: NetlinkSocket; readonly flowSocket: NetlinkSocket }
-  | { readonly finding: Finding } {
+async function openSockets(): Promise<
+  { readonly questions: NetlinkSocket; readonly flowSocket: NetlinkSocket } | { readonly finding: Finding }
+> {
   try {
-    return { questions: openNetlinkSocket(), flowSocket: openNetlinkSocket() };
+    return { questions: await openNetlinkSocket(), flowSocket: await openNetlinkSocket() };
   } catch (error) {
     return {
       finding: {

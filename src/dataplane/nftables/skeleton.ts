@@ -108,8 +108,8 @@ function familySets(family: Family): readonly SetDefinition[] {
     set('nat_any_live', `${anyPort} . ${address}`, true),
     map('front', `${endpoint} : mark`, true),
     map('front_any', `${anyPort} : mark`, true),
-    set('front_live', endpoint, true),
-    set('front_any_live', anyPort, true),
+    set('front_live', `${endpoint} . mark . inet_service`, true),
+    set('front_any_live', `${anyPort} . mark`, true),
     map('port', `${endpoint} : inet_service`),
     map('ring', `mark . classid : ${address}`),
     map('ring_hash', 'mark : verdict'),
@@ -187,11 +187,19 @@ function familyChains(family: Family): readonly ChainDefinition[] {
     },
     {
       name: `live_balanced${f}`,
-      rules: [passErrors, `${hasPorts} ${ringMember} @ring_live${f} ${through} @front_live${f} accept`, cut],
+      rules: [
+        passErrors,
+        `${hasPorts} ${ringMember} @ring_live${f} ${through} . ct mark & 0x00ffffff . ct reply proto-src @front_live${f} accept`,
+        cut,
+      ],
     },
     {
       name: `live_balanced_any${f}`,
-      rules: [passErrors, `${ringMember} @ring_live${f} ${throughAny} @front_any_live${f} accept`, cut],
+      rules: [
+        passErrors,
+        `${ringMember} @ring_live${f} ${throughAny} . ct mark & 0x00ffffff @front_any_live${f} accept`,
+        cut,
+      ],
     },
     {
       name: `guard${f}`,
