@@ -33,6 +33,7 @@ export function toPlan(plan: Plan): Sent<'Plan'> {
     assignedTotal: plan.assignedTotal,
     releasedTotal: plan.releasedTotal,
     remappedTotal: plan.remappedTotal,
+    poolsRebalanced: plan.poolsRebalanced,
   };
 }
 

@@ -49,6 +49,8 @@ export interface Plan extends MappingChanges {
   readonly entriesAdded: number;
   readonly entriesReplaced: number;
   readonly entriesDeleted: number;
+  /** Pools whose ring changes: new flows are spread anew. */
+  readonly poolsRebalanced: number;
   /** Milliseconds. */
   readonly commitTime: number;
 }

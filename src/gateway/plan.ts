@@ -20,6 +20,7 @@ export function planOf(mappings: MappingChanges, change: Change, commitTime: num
     entriesAdded: change.added.length,
     entriesReplaced: change.replaced.length,
     entriesDeleted: change.removed.length,
+    poolsRebalanced: change.rings.length,
     commitTime,
   };
 }

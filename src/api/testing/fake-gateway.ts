@@ -286,6 +286,7 @@ function planOf(before: readonly Mapping[], after: readonly Mapping[]): Plan {
     entriesAdded: assigned.length,
     entriesReplaced: 0,
     entriesDeleted: released.length,
+    poolsRebalanced: 0,
     commitTime: 1.5,
   };
 }

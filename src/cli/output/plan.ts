@@ -39,15 +39,17 @@ function place(mapping: PortMapping): string {
 export function changesNothing(plan: Plan): boolean {
   return (
     plan.entriesAdded + plan.entriesReplaced + plan.entriesDeleted === 0 &&
-    plan.assignedTotal + plan.releasedTotal + plan.remappedTotal === 0
+    plan.assignedTotal + plan.releasedTotal + plan.remappedTotal === 0 &&
+    plan.poolsRebalanced === 0
   );
 }
 
-/** One line: ports new, released and remapped; entries; commit time. */
+/** One line: ports new, released and remapped; entries; pools rebalanced. */
 export function planSummary(plan: Plan): string {
   const ports = `${counted(plan.assignedTotal, 'port')} new, ${count(plan.releasedTotal)} released, ${count(plan.remappedTotal)} remapped`;
   const entries = `${counted(plan.entriesAdded, 'entry').replace('entrys', 'entries')} added, ${count(plan.entriesReplaced)} replaced, ${count(plan.entriesDeleted)} deleted`;
-  return `${ports}; ${entries}`;
+  const pools = plan.poolsRebalanced === 0 ? '' : `; ${counted(plan.poolsRebalanced, 'pool')} rebalanced`;
+  return `${ports}; ${entries}${pools}`;
 }
 
 /** `, committed in 3.2 ms`; empty where nothing was committed. */
