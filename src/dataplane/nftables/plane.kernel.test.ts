@@ -87,6 +87,18 @@ describe('one to one', () => {
     }
   });
 
+  it('brings ICMP errors about a flow back to its client', async () => {
+    const entries = [
+      nat(endpoint(front4, 'udp', 501), '10.1.0.1', 7777),
+      nat(endpoint(front6, 'udp', 501), 'fd01::1', 7777),
+      balanced(endpoint(front4, 'udp', 502), 7, 7777),
+    ];
+    await plane.load(table(entries, [ring(7, ['10.1.0.1'])]), stamp());
+    await expect(knock('udp', front4, 501)).rejects.toThrow('refused');
+    await expect(knock('udp', front6, 501)).rejects.toThrow('refused');
+    await expect(knock('udp', front4, 502)).rejects.toThrow('refused');
+  });
+
   it('masquerades where the rule says so, by one port and by every port', async () => {
     const entries = [
       nat(endpoint(front4, 'tcp', 501), '10.1.0.1', 8080, true),

@@ -1,0 +1,110 @@
+import { describe, expect, it } from 'vitest';
+import { address, balanced, endpoint, nat, ring } from '../nftables/testing/tables.ts';
+import { addressBytes } from './address.ts';
+import { type Flow, type FlowSelection, flowTest, hex } from './selection.ts';
+import { collectSuspects } from './stale.ts';
+
+const marks = {
+  ours: 0x50000000,
+  nat: 0x50000000,
+  natAnyPort: 0x51000000,
+  balanced: 0x54000000,
+  balancedAnyPort: 0x58000000,
+};
+const translated = 0x20;
+
+function flow(
+  to: string,
+  port: number,
+  from: string,
+  mark: number,
+  { protocol = 6, status = translated, fromPort = 80 } = {},
+): Flow {
+  const client = hex(address('192.0.2.1'));
+  return {
+    original: {
+      source: client,
+      destination: hex(address(to)),
+      protocol,
+      sourcePort: 4000,
+      destinationPort: port,
+    },
+    reply: {
+      source: hex(address(from)),
+      destination: client,
+      protocol,
+      sourcePort: fromPort,
+      destinationPort: 4000,
+    },
+    mark,
+    status,
+  };
+}
+
+const front = '203.0.113.1';
+const at = endpoint(front, 'tcp', 500);
+const every = endpoint(front, 'tcp', 0);
+const through = flow(front, 500, '10.0.0.1', 0x50000000);
+const throughEvery = flow(front, 500, '10.0.0.1', 0x51000000);
+const toRing = flow(front, 500, '10.0.0.1', 0x55000007);
+const toRingByUdp = flow(front, 500, '10.0.0.1', 0x55000007, { protocol: 17 });
+const foreign = flow(front, 500, '10.0.0.1', 0x1234);
+const untranslated = flow(front, 500, front, 0, { status: 0 });
+const all = { through, throughEvery, toRing, toRingByUdp, foreign, untranslated };
+
+const backend = address('10.0.0.1');
+const cases: readonly (readonly [string, FlowSelection, readonly (keyof typeof all)[]])[] = [
+  [
+    'NAT by one port, even where the mark was missed',
+    { kind: 'nat', endpoint: at, backend },
+    ['through', 'toRing', 'foreign'],
+  ],
+  ['NAT by every port', { kind: 'nat', endpoint: every, backend }, ['throughEvery']],
+  ['an endpoint', { kind: 'endpoint', endpoint: at }, ['through', 'toRing']],
+  ['every port of an address', { kind: 'endpoint', endpoint: every }, ['throughEvery']],
+  ['a member', { kind: 'ring-member', ring: 7, backend, udpOnly: false }, ['toRing', 'toRingByUdp']],
+  ['a member, UDP only', { kind: 'ring-member', ring: 7, backend, udpOnly: true }, ['toRingByUdp']],
+  ['another ring', { kind: 'ring-member', ring: 8, backend, udpOnly: false }, []],
+  ['who knocked', { kind: 'knocking', endpoint: at }, ['untranslated']],
+  ['who knocked at an address', { kind: 'knocking', endpoint: every }, ['untranslated']],
+];
+
+describe('flowTest', () => {
+  it.each(cases)('selects %s', async (_, selection, expected) => {
+    const test = await flowTest([selection], marks);
+    expect(Object.entries(all).flatMap(([name, each]) => (test(each) ? [name] : []))).toEqual(expected);
+  });
+});
+
+describe('collectSuspects', () => {
+  it('finds the flows that a table does not allow', async () => {
+    const suspects = collectSuspects<string>(marks);
+    for (const [name, each] of Object.entries(all)) suspects.add(each, () => name);
+    suspects.add(flow(front, 500, '10.0.0.1', 0x50000000, { fromPort: 81 }), () => 'old port');
+    suspects.add(flow(front, 501, '10.0.0.1', 0x50000000), () => 'no entry');
+    const entries = [nat(at, '10.0.0.1', 80), balanced(endpoint(front, 'udp', 500), 7, 80)];
+    const rings = [ring(7, ['10.0.0.1'], 1021, { '10.0.0.1': { eligible: false } })];
+    const stale = await suspects.stale({ entries: () => entries, rings });
+    expect(stale.toSorted()).toEqual([
+      'no entry',
+      'old port',
+      'throughEvery',
+      'toRing',
+      'toRingByUdp',
+      'untranslated',
+    ]);
+  });
+});
+
+describe('addressBytes', () => {
+  it.each([
+    ['10.1.2.3', '0a010203'],
+    ['::', '00000000000000000000000000000000'],
+    ['2001:db8::1', '20010db8000000000000000000000001'],
+    ['fe80::', 'fe800000000000000000000000000000'],
+    ['1:2:3:4:5:6:7:8', '00010002000300040005000600070008'],
+    ['::ffff:10.1.2.3', '00000000000000000000ffff0a010203'],
+  ])('knows %s', (text, bytes) => {
+    expect(addressBytes(address(text)).toString('hex')).toBe(bytes);
+  });
+});
