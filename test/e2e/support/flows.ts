@@ -1,0 +1,89 @@
+// A test's hold on flows that live long: what each of them sees while the gateway is changed.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Lab } from '../../lab/lab.ts';
+import { enter } from '../../lab/namespaces.ts';
+import type { Node } from '../../lab/topology.ts';
+import type { FlowAnswer, FlowOrder } from './flow-process.ts';
+
+export class Flows implements AsyncDisposable {
+  readonly #child: ChildProcess;
+  readonly #waiting = new Map<number, (answer: FlowAnswer) => void>();
+  #calls = 0;
+
+  private constructor(child: ChildProcess) {
+    this.#child = child;
+    child.on('message', (message) => {
+      if (typeof message !== 'object' || message === null || !('call' in message)) return;
+      const { call, answer } = message as { readonly call: number; readonly answer: FlowAnswer };
+      this.#waiting.get(call)?.(answer);
+      this.#waiting.delete(call);
+    });
+  }
+
+  static async start(lab: Lab, node: Node = 'client'): Promise<Flows> {
+    const program = join(import.meta.dirname, 'flow-process.ts');
+    const [file, args] = enter(lab.namespace(node), [process.execPath, program]);
+    const child = spawn(file, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    const flows = new Flows(child);
+    await once(child, 'message');
+    return flows;
+  }
+
+  /** Opens a TCP connection; fails unless it is made. */
+  async open(id: string, address: string, port: number): Promise<void> {
+    const answer = await this.#call({ kind: 'open', id, address, port });
+    if (!('text' in answer) || answer.text !== 'connected')
+      throw new Error(`${id}: ${JSON.stringify(answer)}`);
+  }
+
+  /** The machine that answers one more request on a connection; `silence` or `closed` where none does. */
+  async ask(id: string, patience = 3_000): Promise<string> {
+    const answer = await this.#call({ kind: 'ask', id, patience });
+    return 'text' in answer ? answer.text : '';
+  }
+
+  /** Sends a datagram each few milliseconds from one port, until the end. */
+  async send(id: string, address: string, port: number, interval = 5): Promise<void> {
+    await this.#call({ kind: 'send', id, address, port, interval });
+  }
+
+  /** The machines that answered the datagrams after the first `from`, in order; null for one without an answer. */
+  async answers(id: string, from = 0): Promise<readonly (string | null)[]> {
+    const answer = await this.#call({ kind: 'tally', id });
+    return 'answers' in answer ? answer.answers.slice(from) : [];
+  }
+
+  /** How many datagrams were sent. */
+  async sent(id: string): Promise<number> {
+    return (await this.answers(id)).length;
+  }
+
+  /** Answers to at least twenty datagrams after the first `from`, all old enough to have been answered. */
+  async settled(id: string, from = 0): Promise<readonly (string | null)[]> {
+    let count = await this.sent(id);
+    while (count < from + 20) {
+      await sleep(20);
+      count = await this.sent(id);
+    }
+    await sleep(300);
+    return (await this.answers(id)).slice(from, count);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const ended = once(this.#child, 'exit');
+    this.#child.disconnect();
+    await ended;
+  }
+
+  async #call(order: FlowOrder): Promise<FlowAnswer> {
+    this.#calls += 1;
+    const call = this.#calls;
+    const answer = new Promise<FlowAnswer>((resolve) => this.#waiting.set(call, resolve));
+    this.#child.send({ call, order });
+    return await answer;
+  }
+}
