@@ -28,7 +28,7 @@ export interface Shape {
   readonly kind: 'absent' | 'current' | 'other';
   /** Absent where no load was ever completed, or another version made it. */
   readonly stamp?: KernelStamp;
-  /** Elements by set name; empty on kernels that do not tell (before 6.17). */
+  /** Elements by set name; empty on older kernels, which do not tell (NFTA_SET_COUNT). */
   readonly elements: ReadonlyMap<string, number>;
 }
 

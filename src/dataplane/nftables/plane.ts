@@ -1,6 +1,4 @@
 // The data plane over nftables: constant rules, and each change one transaction on their sets and maps.
-import { mkdtemp, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Change } from '../../forwarding/change.ts';
 import type { Entry, ForwardingTable } from '../../forwarding/table.ts';
@@ -21,9 +19,11 @@ import { createBulkFile, runNft } from './bulk.ts';
 import { entryCounters } from './counters.ts';
 import { jsonCommands, type Operation } from './element.ts';
 import { changeOperations, tableEntries, tableRings } from './encode.ts';
+import { grouped } from './grouping.ts';
 import { readGeneration, readKernelStamp, readShape } from './kernel.ts';
 import { loadFresh, replaceContent, replaceTable } from './load.ts';
 import { probeFlows, probeNft, probeRuleset } from './probe.ts';
+import { prepareScratch, type Scratch } from './scratch.ts';
 import { type Outcome, type Session, startSession } from './session.ts';
 import { flowClass, tableName } from './skeleton.ts';
 import { type KernelStamp, nextSequence, stampElement } from './stamp.ts';
@@ -48,8 +48,7 @@ const flowMarks = {
 
 /** What is held between `open` and `close`. */
 interface Held {
-  readonly scratch: string;
-  readonly ownsScratch: boolean;
+  readonly scratch: Scratch;
   readonly session: Session;
   /** Whether the session answers as it should: other builds of nft may echo or prompt. */
   readonly talks: boolean;
@@ -92,15 +91,16 @@ export class NftablesDataPlane implements DataPlane {
       const sockets = await openSockets();
       if ('finding' in sockets) throw new DataPlaneUnavailable([...findings, sockets.finding]);
       const flows = flowsOver(sockets.flowSocket, flowMarks);
-      findings.push(...(await probeFlows(flows)));
+      // Without the permission the one answer says enough.
+      if (!findings.some(({ code }) => code === 'NFT_NOT_PERMITTED'))
+        findings.push(...(await probeFlows(flows)));
       if (findings.length > 0 || 'finding' in nft) {
         sockets.questions.close();
         sockets.flowSocket.close();
         throw new DataPlaneUnavailable(findings);
       }
-      const given = this.#options.scratchDirectory;
-      const scratch = given ?? (await mkdtemp(join('/dev/shm', 'penstock-')));
-      const session = startSession({ home: scratch });
+      const scratch = await prepareScratch(this.#options.scratchDirectory);
+      const session = startSession({ home: scratch.directory });
       const greeting = await session.run('');
       if (greeting.kind !== 'done') {
         this.#logger.warn(
@@ -111,7 +111,6 @@ export class NftablesDataPlane implements DataPlane {
       this.#held = {
         talks: greeting.kind === 'done',
         scratch,
-        ownsScratch: given === undefined,
         session,
         flows,
         ...sockets,
@@ -127,7 +126,7 @@ export class NftablesDataPlane implements DataPlane {
       const shape = readShape(questions);
       const next = { stamp, sequence: nextSequence(shape.stamp?.sequence ?? 0) };
       const context = {
-        scratch,
+        scratch: scratch.directory,
         table,
         run: (all: Iterable<Operation>) => this.#transact(all),
         stamp: stampElement(next),
@@ -202,7 +201,7 @@ export class NftablesDataPlane implements DataPlane {
     await held.session.close();
     held.questions.close();
     held.flowSocket.close();
-    if (held.ownsScratch) await rm(held.scratch, { recursive: true, force: true });
+    await held.scratch.remove();
   }
 
   #open(): Held {
@@ -229,10 +228,10 @@ export class NftablesDataPlane implements DataPlane {
       if (done) return session.run([...jsonCommands(first)].join('').replaceAll('\n', ''));
       first.push(value);
     }
-    const file = await createBulkFile(scratch, 'json');
+    const file = await createBulkFile(scratch.directory, 'json');
     try {
       await file.write(['{"nftables":[']);
-      await file.write(jsonCommands(chain(first, rest)));
+      await file.write(jsonCommands(grouped(chain(first, rest))));
       await file.write([']}']);
     } catch (error) {
       await file.discard();
