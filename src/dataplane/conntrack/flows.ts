@@ -28,6 +28,8 @@ const filtersAtMost = 16;
 /** Deletions sent in one go. */
 const deletionsPerRequest = 128;
 
+const everything = { family: 0, attributes: [] } as const;
+
 /** A flow found by a dump that shall go. */
 interface Doomed {
   readonly family: number;
@@ -55,7 +57,7 @@ export function flowsOver(socket: NetlinkSocket, marks: FlowMarks): Flows {
     return result;
   };
 
-  const remove = async ({ family, attributes: content }: KernelFilter): Promise<void> => {
+  const remove = async ({ family, attributes: content }: Omit<KernelFilter, 'exact'>): Promise<void> => {
     const sequence = socket.nextSequence();
     const type = conntrackSubsystem | conntrackMessage.delete;
     let errno = 0;
@@ -65,11 +67,15 @@ export function flowsOver(socket: NetlinkSocket, marks: FlowMarks): Flows {
     if (errno !== 0 && errno !== ENOENT) throw new NetlinkError('cannot end flows', errno);
   };
 
-  /** Reads every flow; `onFlow` copies what it keeps. `name` makes what a deletion needs. */
-  const dump = async (onFlow: (flow: Flow, name: () => Doomed) => void): Promise<void> => {
+  /** Reads flows; `onFlow` copies what it keeps. `name` makes what a deletion needs. */
+  const dump = async (
+    onFlow: (flow: Flow, name: () => Doomed) => void,
+    { family, attributes: content }: Omit<KernelFilter, 'exact'> = everything,
+  ): Promise<void> => {
     const asked = socket.nextSequence();
     let errno = 0;
-    const query = request(conntrackSubsystem | conntrackMessage.get, 0, flags.dump, asked);
+    const type = conntrackSubsystem | conntrackMessage.get;
+    const query = request(type, family, flags.dump, asked, ...content);
     await socket.exchangeAsync(query, asked, ({ type, errno: code, body, sequence }) => {
       if (sequence !== asked) return;
       if (code !== undefined && code !== 0) errno = code;
@@ -81,12 +87,17 @@ export function flowsOver(socket: NetlinkSocket, marks: FlowMarks): Flows {
     if (errno !== 0) throw new NetlinkError('cannot list flows', errno);
   };
 
-  const sweep = async (selections: readonly FlowSelection[]): Promise<void> => {
+  const sweep = async (
+    selections: readonly FlowSelection[],
+    among: readonly Omit<KernelFilter, 'exact'>[] = [everything],
+  ): Promise<void> => {
     const test = await flowTest(selections, marks);
     const doomed: Doomed[] = [];
-    await dump((flow, name) => {
-      if (test(flow)) doomed.push(name());
-    });
+    for (const filter of among) {
+      await dump((flow, name) => {
+        if (test(flow)) doomed.push(name());
+      }, filter);
+    }
     await removeAll(doomed);
   };
 
@@ -115,9 +126,10 @@ export function flowsOver(socket: NetlinkSocket, marks: FlowMarks): Flows {
     end(selections) {
       return inTurn(async () => {
         if (selections.length > filtersAtMost) return sweep(selections);
-        for (const selection of selections) {
-          for (const filter of kernelFilters(selection, marks)) await remove(filter);
-        }
+        const filters = selections.flatMap((selection) => kernelFilters(selection, marks));
+        const rough = filters.filter(({ exact }) => !exact);
+        if (rough.length > 0) await sweep(selections, rough);
+        for (const filter of filters.filter(({ exact }) => exact)) await remove(filter);
       });
     },
     endStale(table) {
@@ -132,7 +144,7 @@ export function flowsOver(socket: NetlinkSocket, marks: FlowMarks): Flows {
     },
     probe() {
       const nowhere = { destination: Buffer.alloc(4), protocol: 255 };
-      return inTurn(() => remove({ family: 2, attributes: tupleFilters(nowhere, {}) }));
+      return inTurn(() => remove({ family: AF_INET, attributes: tupleFilters(nowhere, {}) }));
     },
   };
 }

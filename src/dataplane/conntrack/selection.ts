@@ -32,10 +32,12 @@ export interface FlowMarks {
   readonly balancedAnyPort: number;
 }
 
-/** One deletion that the kernel carries out by itself. */
+/** What the kernel compares by itself, to delete or to list. */
 export interface KernelFilter {
   readonly family: number;
   readonly attributes: readonly Buffer[];
+  /** False where more flows match than are meant: list them, and look at each. */
+  readonly exact: boolean;
 }
 
 const oursMask = 0xf0000000;
@@ -51,10 +53,10 @@ export function markFilter(value: number, mask: number): readonly Buffer[] {
 
 /** Every flow of ours. */
 export function allFlows(marks: FlowMarks): KernelFilter {
-  return { family: 0, attributes: markFilter(marks.ours, oursMask) };
+  return { family: 0, attributes: markFilter(marks.ours, oursMask), exact: true };
 }
 
-/** The deletions that together end what `selection` names. */
+/** The filters that together match what `selection` names. */
 export function kernelFilters(selection: FlowSelection, marks: FlowMarks): readonly KernelFilter[] {
   switch (selection.kind) {
     case 'nat': {
@@ -161,10 +163,17 @@ function filter(
   original: TupleFilter,
   reply: TupleFilter,
 ): KernelFilter {
-  return {
-    family: familyOf(address) === 4 ? AF_INET : AF_INET6,
-    attributes: [...mark, ...tupleFilters(original, reply)],
-  };
+  if (familyOf(address) === 4) {
+    return { family: AF_INET, attributes: [...mark, ...tupleFilters(original, reply)], exact: true };
+  }
+  // The kernel (5.8 to 6.18 at least) takes IPv6 addresses that are the same for different, and the other way round:
+  // nf_conntrack_netlink.c, ctnetlink_filter_match_tuple.
+  const attributes = [...mark, ...tupleFilters(withoutAddresses(original), withoutAddresses(reply))];
+  return { family: AF_INET6, attributes, exact: false };
+}
+
+function withoutAddresses({ protocol, sourcePort, destinationPort }: TupleFilter): TupleFilter {
+  return { protocol, sourcePort, destinationPort };
 }
 
 function toEndpoint({ address, transport, port }: Endpoint): TupleFilter {

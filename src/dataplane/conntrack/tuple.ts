@@ -32,8 +32,9 @@ export interface TupleFilter {
   readonly destinationPort?: number;
 }
 
-/** The attributes that make the kernel act only on flows whose directions match. */
+/** The attributes that make the kernel act only on flows whose directions match. It refuses a filter of nothing. */
 export function tupleFilters(original: TupleFilter, reply: TupleFilter): readonly Buffer[] {
+  if (filterFlags(original) === 0 && filterFlags(reply) === 0) return [];
   const found = [
     nest(
       conntrackAttribute.filter,
