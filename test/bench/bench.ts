@@ -20,7 +20,8 @@ const diskDirectory = '/var/tmp';
 export class BenchContext implements AsyncDisposable {
   /** Fewer samples and smaller tables: to see that a bench works, not for figures. */
   readonly quick: boolean;
-  readonly #labs = new Set<string>();
+  /** By name; undefined while a lab is being raised. */
+  readonly #labs = new Map<string, Lab | undefined>();
   readonly #stack = new AsyncDisposableStack();
   #over = false;
 
@@ -37,8 +38,10 @@ export class BenchContext implements AsyncDisposable {
   async lab(name: string, options: Omit<LabOptions, 'name'> = {}): Promise<Lab> {
     if (this.#over) throw new Error('The bench has been interrupted.');
     const full = `bench-${name}`;
-    this.#labs.add(full);
-    return await Lab.up({ ...options, name: full });
+    this.#labs.set(full, undefined);
+    const lab = await Lab.up({ ...options, name: full });
+    this.#labs.set(full, lab);
+    return lab;
   }
 
   /** An empty directory on a disk. */
@@ -59,16 +62,16 @@ export class BenchContext implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#over = true;
     // First the labs: with their processes gone, nothing else waits for anything.
-    for (const lab of this.#labs) await removeLab(lab);
+    for (const [name, lab] of this.#labs) await removeLab(name, lab);
     this.#labs.clear();
     await this.#stack.disposeAsync();
   }
 }
 
 /** A lab that is being raised, or taken down by its own signal handler, resists for a moment. */
-async function removeLab(name: string): Promise<void> {
+async function removeLab(name: string, lab: Lab | undefined): Promise<void> {
   for (let attempts = 0; attempts < 5; attempts += 1) {
-    await Lab.remove(name).catch(() => undefined);
+    await (lab?.down() ?? Lab.remove(name)).catch(() => undefined);
     if ((await existingNamespaces(name)).length === 0) return;
     await sleep(200);
   }
