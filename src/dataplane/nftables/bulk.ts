@@ -3,6 +3,7 @@ import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { execa } from 'execa';
+import { transactionDirectory } from './scratch.ts';
 import type { Outcome } from './session.ts';
 
 /** Characters; a piece this long takes about a millisecond to put together. */
@@ -17,11 +18,9 @@ export interface BulkFile {
   discard(): Promise<void>;
 }
 
-let files = 0;
-
-export async function createBulkFile(directory: string, language: 'json' | 'text'): Promise<BulkFile> {
-  files += 1;
-  const path = join(directory, `${process.pid}-${files}.${language === 'json' ? 'json' : 'nft'}`);
+export async function createBulkFile(scratch: string, language: 'json' | 'text'): Promise<BulkFile> {
+  const directory = await transactionDirectory(scratch);
+  const path = join(directory, language === 'json' ? 'commands.json' : 'commands.nft');
   const file = await open(path, 'wx', 0o600);
   let closed = false;
   const close = async (): Promise<void> => {
@@ -45,12 +44,12 @@ export async function createBulkFile(directory: string, language: 'json' | 'text
       try {
         return await runNft([...(language === 'json' ? ['-j'] : []), '-f', path]);
       } finally {
-        await rm(path, { force: true });
+        await rm(directory, { recursive: true, force: true });
       }
     },
     async discard() {
       await close();
-      await rm(path, { force: true });
+      await rm(directory, { recursive: true, force: true });
     },
   };
 }

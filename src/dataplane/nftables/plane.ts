@@ -23,13 +23,13 @@ import { grouped } from './grouping.ts';
 import { readGeneration, readKernelStamp, readShape } from './kernel.ts';
 import { loadFresh, replaceContent, replaceTable } from './load.ts';
 import { probeFlows, probeNft, probeRuleset } from './probe.ts';
-import { prepareScratch, type Scratch } from './scratch.ts';
+import { prepareScratch } from './scratch.ts';
 import { type Outcome, type Session, startSession } from './session.ts';
 import { flowClass, tableName } from './skeleton.ts';
 import { type KernelStamp, nextSequence, stampElement } from './stamp.ts';
 
 export interface NftablesOptions {
-  /** Private to this process. Default: a fresh directory in shared memory, removed by `close`. */
+  /** Private to this process. Default: a fresh directory in shared memory for each large transaction. */
   readonly scratchDirectory?: string;
   readonly logger: Logger;
 }
@@ -48,7 +48,7 @@ const flowMarks = {
 
 /** What is held between `open` and `close`. */
 interface Held {
-  readonly scratch: Scratch;
+  readonly scratch: string;
   readonly session: Session;
   /** Whether the session answers as it should: other builds of nft may echo or prompt. */
   readonly talks: boolean;
@@ -100,7 +100,7 @@ export class NftablesDataPlane implements DataPlane {
         throw new DataPlaneUnavailable(findings);
       }
       const scratch = await prepareScratch(this.#options.scratchDirectory);
-      const session = startSession({ home: scratch.directory });
+      const session = startSession();
       const greeting = await session.run('');
       if (greeting.kind !== 'done') {
         this.#logger.warn(
@@ -126,7 +126,7 @@ export class NftablesDataPlane implements DataPlane {
       const shape = readShape(questions);
       const next = { stamp, sequence: nextSequence(shape.stamp?.sequence ?? 0) };
       const context = {
-        scratch: scratch.directory,
+        scratch,
         table,
         run: (all: Iterable<Operation>) => this.#transact(all),
         stamp: stampElement(next),
@@ -201,7 +201,6 @@ export class NftablesDataPlane implements DataPlane {
     await held.session.close();
     held.questions.close();
     held.flowSocket.close();
-    await held.scratch.remove();
   }
 
   #open(): Held {
@@ -228,7 +227,7 @@ export class NftablesDataPlane implements DataPlane {
       if (done) return session.run([...jsonCommands(first)].join('').replaceAll('\n', ''));
       first.push(value);
     }
-    const file = await createBulkFile(scratch.directory, 'json');
+    const file = await createBulkFile(scratch, 'json');
     try {
       await file.write(['{"nftables":[']);
       await file.write(jsonCommands(grouped(chain(first, rest))));

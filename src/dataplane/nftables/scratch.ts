@@ -1,27 +1,30 @@
-// Where transactions wait for nft as files: private, and in memory where the host has shared memory.
-import { chmod, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+// Where large transactions wait for nft as files: private, and in memory where the host has shared memory.
+import { access, constants, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-export interface Scratch {
-  readonly directory: string;
-  /** Removes what was made here. */
-  remove(): Promise<void>;
-}
+const prefix = 'penstock-';
 
-/** Left behind where an agent was killed while it wrote. */
-const bulkFile = /^\d+-\d+\.(json|nft)$/;
-
-/** Takes the directory that is given, without the leftovers of earlier runs, or makes one. Mode 0700 either way. */
-export async function prepareScratch(given: string | undefined): Promise<Scratch> {
+/**
+ * The directory in which each transaction makes one of its own. A given directory belongs to this process alone: it is
+ * made with mode 0700 if need be, and what an agent left there that was killed in the midst of a transaction goes.
+ */
+export async function prepareScratch(given: string | undefined): Promise<string> {
   if (given === undefined) {
-    const directory = await mkdtemp('/dev/shm/penstock-').catch(() => mkdtemp(join(tmpdir(), 'penstock-')));
-    return { directory, remove: () => rm(directory, { recursive: true, force: true }) };
+    const memory = '/dev/shm';
+    return access(memory, constants.W_OK).then(
+      () => memory,
+      () => tmpdir(),
+    );
   }
   await mkdir(given, { recursive: true, mode: 0o700 });
-  await chmod(given, 0o700);
   for (const name of await readdir(given)) {
-    if (bulkFile.test(name)) await rm(join(given, name), { force: true });
+    if (name.startsWith(prefix)) await rm(join(given, name), { recursive: true, force: true });
   }
-  return { directory: given, remove: async () => {} };
+  return given;
+}
+
+/** Makes a directory with mode 0700 for one transaction. */
+export function transactionDirectory(scratch: string): Promise<string> {
+  return mkdtemp(join(scratch, prefix));
 }

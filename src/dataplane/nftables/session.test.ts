@@ -23,7 +23,6 @@ beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'penstock-test-'));
   await writeFile(join(directory, 'fake.mjs'), fake);
   session = startSession({
-    home: directory,
     limit: 2000,
     command: [process.execPath, join(directory, 'fake.mjs')],
   });
@@ -66,7 +65,7 @@ describe('a session', () => {
   );
 
   it('does not know either when the program cannot be started', async () => {
-    const none = startSession({ home: directory, command: ['/nonexistent'] });
+    const none = startSession({ command: ['/nonexistent'] });
     expect(await none.run('')).toMatchObject({ kind: 'unknown' });
     await none.close();
   });

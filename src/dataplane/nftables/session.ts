@@ -16,8 +16,6 @@ export interface Session {
 }
 
 export interface SessionOptions {
-  /** Where nft may leave its history file. */
-  readonly home: string;
   /** Milliseconds until a silent program is given up. */
   readonly limit?: number;
   /** The program and its arguments; tests put another in its place. Its stderr must arrive in its stdout. */
@@ -31,7 +29,7 @@ const sentinelAnswer = /^meta expression, datatype mark\b/;
 /** nft keeps each line it reads in its history. */
 const commandsPerProgram = 2000;
 
-export function startSession({ home, limit = 10_000, command }: SessionOptions): Session {
+export function startSession({ limit = 10_000, command }: SessionOptions = {}): Session {
   const [program, ...args] = command ?? ['sh', '-c', 'exec nft -j -i 2>&1'];
   let current: Program | undefined;
 
@@ -44,7 +42,7 @@ export function startSession({ home, limit = 10_000, command }: SessionOptions):
   return {
     async run(commands) {
       if (current !== undefined && (current.ended || current.commands >= commandsPerProgram)) await retire();
-      current ??= startProgram(program, args, home);
+      current ??= startProgram(program, args);
       const outcome = await current.run(`{"nftables":[${commands}]}`, limit);
       if (outcome.kind === 'unknown') await retire();
       return outcome;
@@ -61,14 +59,15 @@ interface Program {
   end(): Promise<void>;
 }
 
-function startProgram(program: string, args: readonly string[], home: string): Program {
+function startProgram(program: string, args: readonly string[]): Program {
   const subprocess = execa(program, args, {
     stdin: 'pipe',
     stdout: 'pipe',
     stderr: 'ignore',
     buffer: false,
     reject: false,
-    env: { HOME: home },
+    // At its end nft writes all that it was told to $HOME/.nft.history; here that cannot be.
+    env: { HOME: '/dev/null' },
     forceKillAfterDelay: 1000,
   });
   let commands = 0;
