@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { address, balanced, endpoint, nat, ring } from '../nftables/testing/tables.ts';
 import { addressBytes } from './address.ts';
-import { type Flow, type FlowSelection, flowTest, hex } from './selection.ts';
+import { type Flow, type FlowSelection, flowTest, hex, kernelFilters } from './selection.ts';
 import { collectSuspects } from './stale.ts';
 
 const marks = {
@@ -106,5 +106,25 @@ describe('addressBytes', () => {
     ['::ffff:10.1.2.3', '00000000000000000000ffff0a010203'],
   ])('knows %s', (text, bytes) => {
     expect(addressBytes(address(text)).toString('hex')).toBe(bytes);
+  });
+});
+
+describe('what the kernel is asked to compare', () => {
+  const filtersOf = (backend: string, udpOnly: boolean) =>
+    kernelFilters({ kind: 'ring-member', ring: 1, backend: address(backend), udpOnly }, marks);
+
+  it('is all of it in IPv4', () => {
+    const [filter] = filtersOf('10.0.0.4', true);
+    expect(filter?.exact).toBe(true);
+    expect(Buffer.concat(filter?.attributes ?? []).includes(addressBytes(address('10.0.0.4')))).toBe(true);
+  });
+
+  // It takes IPv6 addresses that are the same for different, and the other way round.
+  it('is never an IPv6 address', () => {
+    for (const udpOnly of [true, false]) {
+      const [filter] = filtersOf('fd00::4', udpOnly);
+      expect(filter?.exact).toBe(false);
+      expect(Buffer.concat(filter?.attributes ?? []).includes(addressBytes(address('fd00::4')))).toBe(false);
+    }
   });
 });
