@@ -56,6 +56,16 @@ export class Flows implements AsyncDisposable {
     return 'answers' in answer ? answer.answers.slice(from) : [];
   }
 
+  /** The machine that answered a sender first; waits for it, at most five seconds. */
+  async firstAnswer(id: string): Promise<string | undefined> {
+    for (let waited = 0; waited < 5_000; waited += 10) {
+      const machine = (await this.answers(id)).find((answer) => answer !== null);
+      if (machine !== undefined && machine !== null) return machine;
+      await sleep(10);
+    }
+    return undefined;
+  }
+
   /** How many datagrams were sent. */
   async sent(id: string): Promise<number> {
     return (await this.answers(id)).length;
