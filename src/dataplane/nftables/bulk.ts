@@ -1,4 +1,4 @@
-// Large transactions: a file in memory-backed scratch space and an nft of its own.
+// Transactions of more than a few elements: a file in memory-backed scratch space, for nft to read.
 import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
@@ -12,8 +12,8 @@ const pieceLength = 128 * 1024;
 export interface BulkFile {
   /** Adds text, and lets other work in between large pieces. */
   write(pieces: Iterable<string>): Promise<void>;
-  /** Gives the file to nft as one transaction and removes it. */
-  run(): Promise<Outcome>;
+  /** Gives the file to nft as one transaction and removes it: to an nft of its own, unless `through` has another. */
+  run(through?: (path: string) => Promise<Outcome>): Promise<Outcome>;
   /** Removes the file without running it. */
   discard(): Promise<void>;
 }
@@ -39,10 +39,10 @@ export async function createBulkFile(scratch: string, language: 'json' | 'text')
       }
       if (text !== '') await file.write(text);
     },
-    async run() {
+    async run(through = (file) => runNft([...(language === 'json' ? ['-j'] : []), '-f', file])) {
       await close();
       try {
-        return await runNft([...(language === 'json' ? ['-j'] : []), '-f', path]);
+        return await through(path);
       } finally {
         await rm(directory, { recursive: true, force: true });
       }

@@ -17,7 +17,7 @@ import {
 } from '../dataplane.ts';
 import { createBulkFile, runNft } from './bulk.ts';
 import { entryCounters } from './counters.ts';
-import { jsonCommands, type Operation } from './element.ts';
+import { jsonCommands, type Operation, textCommands } from './element.ts';
 import { changeOperations, tableEntries, tableRings } from './encode.ts';
 import { grouped } from './grouping.ts';
 import { readGeneration, readKernelStamp, readShape } from './kernel.ts';
@@ -34,8 +34,13 @@ export interface NftablesOptions {
   readonly logger: Logger;
 }
 
-/** Up to here the session is faster than a program of its own, which takes 10 to 20 ms to start (tried: 10 to 200 elements). */
-const sessionElements = 160;
+/** So many operations are told to the session; it reads its input byte by byte, so of more it gets a file. */
+const toldOperations = 40;
+/**
+ * Up to here the file is for the session. An nft of its own waits at its end until the kernel has freed what was deleted
+ * (10 to 20 ms), but gives back its memory.
+ */
+const sessionOperations = 5000;
 
 const top = 2 ** 24;
 const flowMarks = {
@@ -222,21 +227,24 @@ export class NftablesDataPlane implements DataPlane {
     const { session, talks, scratch } = this.#open();
     const rest = all[Symbol.iterator]();
     const first: Operation[] = [];
-    while (talks && first.length <= sessionElements) {
+    let complete = false;
+    while (talks && !complete && first.length <= sessionOperations) {
       const { done, value } = rest.next();
-      if (done) return session.run([...jsonCommands(first)].join('').replaceAll('\n', ''));
-      first.push(value);
+      if (done) complete = true;
+      else first.push(value);
     }
-    const file = await createBulkFile(scratch, 'json');
+    if (complete && first.length <= toldOperations) {
+      return session.run([...jsonCommands(first)].join('').replaceAll('\n', ''));
+    }
+    const file = await createBulkFile(scratch, complete ? 'text' : 'json');
     try {
-      await file.write(['{"nftables":[']);
-      await file.write(jsonCommands(grouped(chain(first, rest))));
-      await file.write([']}']);
+      if (complete) await file.write(textCommands(grouped(first)));
+      else await file.write(jsonFile(grouped(chain(first, rest))));
     } catch (error) {
       await file.discard();
       throw new CommitFailed('the transaction could not be written', String(error));
     }
-    return file.run();
+    return complete ? file.run((path) => session.runFile(path)) : file.run();
   }
 
   /** Turns an outcome into success or `CommitFailed`; where it is unknown, by what the kernel has. */
@@ -337,6 +345,12 @@ function* counted(all: Iterable<Operation>, growth: Map<string, number>): Genera
     growth.set(set, (growth.get(set) ?? 0) + (operation.verb === 'add' ? 1 : -1));
     yield operation;
   }
+}
+
+function* jsonFile(all: Iterable<Operation>): Generator<string> {
+  yield '{"nftables":[';
+  yield* jsonCommands(all);
+  yield ']}';
 }
 
 function* chain<T>(first: readonly T[], rest: Iterator<T>): Generator<T> {

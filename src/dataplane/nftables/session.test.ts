@@ -54,6 +54,11 @@ describe('a session', () => {
     expect(await session.run('')).toEqual({ kind: 'done' });
   });
 
+  it('has a file read, and hears when that is refused', async () => {
+    expect(await session.runFile('/scratch/accepted.nft')).toEqual({ kind: 'done' });
+    expect(await session.runFile('/scratch/refused.nft')).toMatchObject({ kind: 'refused' });
+  });
+
   it.each(['die', 'hang'])(
     'does not know what became of a command when the program does %s, and starts anew',
     async (word) => {

@@ -12,6 +12,8 @@ export type Outcome =
 export interface Session {
   /** Runs the commands, a JSON list without brackets, as one transaction. Calls must not overlap. */
   run(commands: string): Promise<Outcome>;
+  /** Runs a file of commands in text as one transaction: nft reads that at once, but its input byte by byte. */
+  runFile(path: string): Promise<Outcome>;
   close(): Promise<void>;
 }
 
@@ -39,14 +41,18 @@ export function startSession({ limit = 10_000, command }: SessionOptions = {}): 
     await old?.end();
   };
 
+  const run = async (line: string): Promise<Outcome> => {
+    if (current !== undefined && (current.ended || current.commands >= commandsPerProgram)) await retire();
+    current ??= startProgram(program, args);
+    const outcome = await current.run(line, limit);
+    if (outcome.kind === 'unknown') await retire();
+    return outcome;
+  };
+
   return {
-    async run(commands) {
-      if (current !== undefined && (current.ended || current.commands >= commandsPerProgram)) await retire();
-      current ??= startProgram(program, args);
-      const outcome = await current.run(`{"nftables":[${commands}]}`, limit);
-      if (outcome.kind === 'unknown') await retire();
-      return outcome;
-    },
+    run: (commands) => run(`{"nftables":[${commands}]}`),
+    // What is not JSON, nft takes for text.
+    runFile: (path) => run(`include "${path}"`),
     close: retire,
   };
 }
