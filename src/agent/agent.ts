@@ -95,7 +95,8 @@ function listenAddress(text: string, { tls, insecure }: AgentOptions): ListenAdd
 
 function stopSignal(): Promise<string> {
   return new Promise((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
+    // Not `once`: execa listens too while a child runs, and ends the process where it finds no other listener left.
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve(signal));
   });
 }
 
