@@ -1,6 +1,6 @@
 // Opens a state file: one process at a time, checked for damage, every commit on disk before it returns.
 import { randomBytes } from 'node:crypto';
-import { chmodSync, mkdirSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { StoreFailed } from '../store.ts';
@@ -12,7 +12,6 @@ export function openDatabase(directory: string): DatabaseSync {
   const database = connect(directory, file);
   try {
     prepare(database, file);
-    chmodSync(file, 0o600);
     return database;
   } catch (error) {
     database.close();
@@ -23,6 +22,9 @@ export function openDatabase(directory: string): DatabaseSync {
 function connect(directory: string, file: string): DatabaseSync {
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
+    // Before SQLite makes its journal, which gets the mode that the file has, and holds as much.
+    if (!existsSync(file)) closeSync(openSync(file, 'a', 0o600));
+    chmodSync(file, 0o600);
     return new DatabaseSync(file);
   } catch (error) {
     throw new StoreFailed(

@@ -103,9 +103,13 @@ describe('SqliteStore', () => {
     expect(hostChanges).toEqual([{ kind: 'sysctl', name: 'net.ipv4.ip_forward', detail: '0' }]);
   });
 
-  it('is readable by its owner alone', async () => {
-    await reopened(async () => {});
-    expect(statSync(join(directory, 'penstock.db')).mode & 0o777).toBe(0o600);
+  it('is readable by its owner alone, and so is its journal', async () => {
+    await reopened(async (store) => {
+      await store.save(1, { put: [row('a')], delete: [] }, nothing);
+      for (const name of ['penstock.db', 'penstock.db-wal']) {
+        expect(statSync(join(directory, name)).mode & 0o777, name).toBe(0o600);
+      }
+    });
   });
 
   it('keeps a second agent out, with a remedy', async () => {
