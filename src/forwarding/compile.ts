@@ -29,23 +29,36 @@ export function compile(
   changed: ReadonlyMap<string, LoadBalancer | undefined>,
   ports: Ports,
 ): ForwardingTable {
+  const steps = compileInSteps(previous, changed, ports);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+  }
+}
+
+/** The same, with a pause after each load balancer in which the caller may let other work have a turn. */
+export function* compileInSteps(
+  previous: ForwardingTable,
+  changed: ReadonlyMap<string, LoadBalancer | undefined>,
+  ports: Ports,
+): Generator<void, ForwardingTable, void> {
   const backends: Uses = new Map();
   const localAddresses: Uses = new Map();
   const ringNumbers = assignRingNumbers(previous.ringNumbers, changed.values());
-  const loadBalancers = previous.loadBalancers.withMutations((compiled) => {
-    for (const [name, loadBalancer] of changed) {
-      const before = compiled.get(name);
-      const after =
-        loadBalancer === undefined
-          ? undefined
-          : compileLoadBalancer(before, loadBalancer, ports.get(name) ?? noPorts, ringNumbers);
-      noteUses(before, after, backends, localAddresses);
-      if (after === undefined) compiled.delete(name);
-      else compiled.set(name, after);
-    }
-  });
+  const compiled = previous.loadBalancers.asMutable();
+  for (const [name, loadBalancer] of changed) {
+    const before = compiled.get(name);
+    const after =
+      loadBalancer === undefined
+        ? undefined
+        : compileLoadBalancer(before, loadBalancer, ports.get(name) ?? noPorts, ringNumbers);
+    noteUses(before, after, backends, localAddresses);
+    if (after === undefined) compiled.delete(name);
+    else compiled.set(name, after);
+    yield;
+  }
   return {
-    loadBalancers,
+    loadBalancers: compiled.asImmutable(),
     backends: withUses(previous.backends, backends),
     localAddresses: withUses(previous.localAddresses, localAddresses),
     ringNumbers: releaseRingNumbers(ringNumbers, changed, previous.loadBalancers),

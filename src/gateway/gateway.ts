@@ -9,7 +9,7 @@ import {
   type Stamp,
 } from '../dataplane/dataplane.ts';
 import type { Change } from '../forwarding/change.ts';
-import { compile } from '../forwarding/compile.ts';
+import { compile, compileInSteps } from '../forwarding/compile.ts';
 import { diff } from '../forwarding/diff.ts';
 import { type Entry, endpointKey } from '../forwarding/table.ts';
 import type { Host } from '../host/host.ts';
@@ -196,7 +196,7 @@ export class Gateway implements GatewayContract {
       });
       await this.#breathe(proposed);
       const changed = new Map([...proposed.changed].map(([name, { after }]) => [name, after]));
-      const table = compile(state.table, changed, ports);
+      const table = await stepByStep(compileInSteps(state.table, changed, ports));
       const next: State = { revision: state.revision + 1, configuration: proposed.after, ports, table };
       await this.#breathe(proposed);
       const change = diff(state.table, table);
@@ -220,12 +220,15 @@ export class Gateway implements GatewayContract {
     const before = this.#state;
     const answer =
       requestId === undefined ? undefined : answerOf(requestId, next.revision, planOf(mappings, change, 0));
-    await store.save(
-      next.revision,
-      deltaBetween(before, next, names),
-      deltaBetween(next, before, names),
-      answer,
-    );
+    const breathe = async (): Promise<void> => {
+      if (names.length > 1) await nextTurn();
+    };
+    await breathe();
+    const delta = deltaBetween(before, next, names);
+    await breathe();
+    const undo = deltaBetween(next, before, names);
+    await breathe();
+    await store.save(next.revision, delta, undo, answer);
     const begun = performance.now();
     try {
       await host.addAddresses(change.localAddressesAdded);
@@ -360,6 +363,19 @@ export class Gateway implements GatewayContract {
 
   #now(): number {
     return (this.#parts.now ?? Date.now)();
+  }
+}
+
+/** Lets other work have a turn whenever the steps have taken so many milliseconds. */
+const turn = 20;
+
+async function stepByStep<Result>(steps: Generator<void, Result, void>): Promise<Result> {
+  for (let begun = performance.now(); ; ) {
+    const { done, value } = steps.next();
+    if (done) return value;
+    if (performance.now() - begun < turn) continue;
+    await nextTurn();
+    begun = performance.now();
   }
 }
 
