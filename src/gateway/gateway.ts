@@ -17,7 +17,7 @@ import { assignPorts } from '../ports/assign.ts';
 import type { Mapping, MappingChanges } from '../ports/mapping.ts';
 import { transportsOf } from '../resources/address.ts';
 import type { ConfigurationChange } from '../resources/change.ts';
-import { applyChangeSet, replaceConfiguration } from '../resources/configuration.ts';
+import { applyChangeSet, replaceConfigurationInSteps } from '../resources/configuration.ts';
 import type { ChangeSetDraft, LoadBalancerDraft } from '../resources/draft.ts';
 import type { LoadBalancer } from '../resources/model.ts';
 import { Refusal } from '../resources/refusal.ts';
@@ -117,7 +117,10 @@ export class Gateway implements GatewayContract {
   }
 
   replaceAll(loadBalancers: readonly LoadBalancerDraft[], options: ChangeOptions = {}): Promise<Applied> {
-    return this.#change((state) => replaceConfiguration(state.configuration, loadBalancers), options);
+    return this.#change(
+      (state) => stepByStep(replaceConfigurationInSteps(state.configuration, loadBalancers)),
+      options,
+    );
   }
 
   snapshot(): Snapshot {
@@ -181,14 +184,17 @@ export class Gateway implements GatewayContract {
     await this.#parts.dataPlane.close();
   }
 
-  #change(propose: (state: State) => ConfigurationChange, options: ChangeOptions): Promise<Applied> {
+  #change(
+    propose: (state: State) => ConfigurationChange | Promise<ConfigurationChange>,
+    options: ChangeOptions,
+  ): Promise<Applied> {
     return this.#queue.run(async () => {
       const remembered = this.#remembered(options);
       if (remembered !== undefined) return remembered;
       this.#refuseStale(options);
       if (this.#doubtful) await this.#mendDataPlane();
       const state = this.#state;
-      const proposed = propose(state);
+      const proposed = await propose(state);
       await this.#breathe(proposed);
       const { ports, changes: mappings } = assignPorts(proposed, state.ports, {
         allowRemap: options.allowRemap ?? false,

@@ -41,6 +41,18 @@ export function replaceConfiguration(
   current: Configuration,
   drafts: readonly LoadBalancerDraft[],
 ): ConfigurationChange {
+  const steps = replaceConfigurationInSteps(current, drafts);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+  }
+}
+
+/** The same, with a pause after each load balancer in which the caller may let other work have a turn. */
+export function* replaceConfigurationInSteps(
+  current: Configuration,
+  drafts: readonly LoadBalancerDraft[],
+): Generator<void, ConfigurationChange, void> {
   const findings = collectFindings();
   const { report } = findings;
   const parts = new Map<string, LoadBalancerPart[]>();
@@ -51,7 +63,10 @@ export function replaceConfiguration(
     else if (parts.get(name)?.push(part) === undefined) parts.set(name, [part]);
   }
   const puts = new Map<string, ParsedLoadBalancer>();
-  for (const [name, list] of parts) puts.set(name, parseLoadBalancer(name, list, current.get(name), report));
+  for (const [name, list] of parts) {
+    puts.set(name, parseLoadBalancer(name, list, current.get(name), report));
+    yield;
+  }
   const deletes = new Map<string, Field>();
   for (const name of current.keys()) if (!parts.has(name)) deletes.set(name, request);
   const change = settle(current, puts, deletes, new Map(), report);
