@@ -16,8 +16,12 @@ export async function flushHost(options: FlushOptions): Promise<{ readonly lines
   try {
     const { hostChanges } = await store.load();
     const dataPlane = new NftablesDataPlane({ logger: createLogger({ level: 'warn', format: 'json' }) });
-    await dataPlane.flush();
-    await dataPlane.close();
+    try {
+      await dataPlane.open();
+      await dataPlane.flush();
+    } finally {
+      await dataPlane.close();
+    }
     const host = new LinuxHost(store);
     host.adopt(hostChanges);
     await host.restore();
