@@ -1,7 +1,8 @@
 // Where the API listens, and what has to be in order before it does.
+import { existsSync } from 'node:fs';
 import { chmod, lstat, mkdir, unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 
 /** An address to listen on. */
 export type ListenAddress =
@@ -76,8 +77,7 @@ function isLoopback(host: string): boolean {
 export async function prepareSocket(path: string): Promise<void> {
   const directory = dirname(path);
   try {
-    const made = await mkdir(directory, { recursive: true, mode: 0o750 });
-    if (made !== undefined) await chmod(directory, 0o750);
+    await makeDirectory(resolve(directory));
     const found = await lstat(path).catch(() => undefined);
     if (found === undefined) return;
     if (!found.isSocket()) {
@@ -98,6 +98,14 @@ export async function prepareSocket(path: string): Promise<void> {
       error,
     );
   }
+}
+
+/** Not by mkdir's `recursive`: that never returns on a file system which answers ENOENT to every mkdir, such as /proc. */
+async function makeDirectory(directory: string): Promise<void> {
+  if (existsSync(directory)) return;
+  await makeDirectory(dirname(directory));
+  await mkdir(directory);
+  await chmod(directory, 0o750);
 }
 
 /** Lets the owner and the group connect; until then the directory keeps others out. */

@@ -1,7 +1,7 @@
 // Opens a state file: one process at a time, checked for damage, every commit on disk before it returns.
 import { randomBytes } from 'node:crypto';
 import { chmodSync, closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { StoreFailed } from '../store.ts';
 import { schema, schemaVersion } from './schema.ts';
@@ -21,7 +21,7 @@ export function openDatabase(directory: string): DatabaseSync {
 
 function connect(directory: string, file: string): DatabaseSync {
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeDirectory(resolve(directory));
     // Before SQLite makes its journal, which gets the mode that the file has, and holds as much.
     if (!existsSync(file)) closeSync(openSync(file, 'a', 0o600));
     chmodSync(file, 0o600);
@@ -33,6 +33,13 @@ function connect(directory: string, file: string): DatabaseSync {
       error,
     );
   }
+}
+
+/** Not by mkdir's `recursive`: that never returns on a file system which answers ENOENT to every mkdir, such as /proc. */
+function makeDirectory(directory: string): void {
+  if (existsSync(directory)) return;
+  makeDirectory(dirname(directory));
+  mkdirSync(directory, { mode: 0o700 });
 }
 
 function prepare(database: DatabaseSync, file: string): void {

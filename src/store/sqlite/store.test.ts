@@ -124,6 +124,13 @@ describe('SqliteStore', () => {
     });
   });
 
+  it('makes its directory, and says so where it cannot', async () => {
+    const nested = join(directory, 'a', 'b');
+    await new SqliteStore(nested).close();
+    expect(statSync(nested).mode & 0o777).toBe(0o700);
+    expect(() => new SqliteStore('/proc/penstock/state')).toThrow(/cannot open the state file/);
+  });
+
   it('refuses a damaged file instead of forgetting what was declared', async () => {
     await reopened((store) =>
       store.save(1, { put: Array.from({ length: 500 }, (_, i) => row(String(i))), delete: [] }, nothing),
