@@ -48,15 +48,32 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   });
 }
 
+class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+function commandLine() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        json: { type: 'string' },
+        quick: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    });
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
+
 async function main(): Promise<number> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: { json: { type: 'string' }, quick: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
-  });
+  const { values, positionals } = commandLine();
   const unknown = positionals.filter((name) => !benches.some((bench) => bench.name === name));
-  if (values.help === true || unknown.length > 0) {
-    process.stdout.write(unknown.length > 0 ? `No such bench: ${unknown.join(', ')}\n\n${usage}` : usage);
-    return unknown.length > 0 ? 2 : 0;
+  if (unknown.length > 0) throw new UsageError(`No such bench: ${unknown.join(', ')}`);
+  if (values.help === true) {
+    process.stdout.write(usage);
+    return 0;
   }
   const results: BenchResult[] = [];
   for (const bench of benches) {
@@ -70,4 +87,10 @@ async function main(): Promise<number> {
   return results.some(({ error }) => error !== undefined) ? 1 : 0;
 }
 
-process.exitCode = await main();
+try {
+  process.exitCode = await main();
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error;
+  process.stderr.write(`${error.message}\n\n${usage}`);
+  process.exitCode = 2;
+}

@@ -10,6 +10,7 @@ it returns: so the time of the call is the cost of the packet. Reads one JSON or
 import ctypes
 import json
 import os
+import signal
 import socket
 import struct
 import sys
@@ -85,6 +86,8 @@ def send(libc, descriptor, packets, count, repeat):
 
 
 def main():
+    # Whoever interrupts the bench; it ends this process itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A batch that moves to another core would pay for cold caches.
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     libc = ctypes.CDLL(None, use_errno=True)
