@@ -4,7 +4,7 @@ import type { GatewayClient, Message } from '../../src/wire/client.ts';
 import { Lab } from '../lab/lab.ts';
 import { backend } from '../lab/topology.ts';
 import type { Traffic } from '../lab/traffic/traffic.ts';
-import { addressOf, type Family, front, members, tcp, udp } from './support/declare.ts';
+import { addressOf, all, type Family, front, members, otherFront, tcp, udp } from './support/declare.ts';
 import { Flows } from './support/flows.ts';
 import { connect, failureOf, listMappings, ports, put, revisionOf } from './support/gateway.ts';
 import { machines } from './support/outcomes.ts';
@@ -168,6 +168,86 @@ describe.each([4, 6] as const)('IPv%i', (family) => {
     expect(['silence', 'closed']).toContain(await flows.ask('connection', 400));
     expect(new Set(await flows.settled('moving', moved))).toEqual(new Set(['b5']));
     expect(new Set(await flows.settled('staying'))).toEqual(new Set(['b3']));
+  });
+
+  it('a rule that goes ends its flows, and no others', async () => {
+    await using flows = await Flows.start(lab);
+    await flows.open('nat', here, 500);
+    await flows.send('nat-udp', here, 500);
+    await flows.open('balanced', here, 80);
+    await flows.send('balanced-udp', here, 53);
+    const machine = await flows.firstAnswer('balanced-udp');
+    expect([await flows.firstAnswer('nat-udp'), await flows.ask('nat')]).toEqual(['b1', 'b1']);
+    expect(await flows.ask('balanced')).toMatch(/^b/);
+    const { inboundNatRules, loadBalancingRules, ...rest } = declaration(family);
+
+    await put(client, { ...rest, inboundNatRules: inboundNatRules?.slice(0, 1), loadBalancingRules });
+
+    const natGone = await flows.sent('nat-udp');
+    expect(new Set(await flows.settled('nat-udp', natGone))).toEqual(new Set([null]));
+    expect(await flows.ask('nat')).toBe('b1');
+    expect(new Set(await flows.settled('balanced-udp'))).toEqual(new Set([machine]));
+
+    await put(client, { ...rest, inboundNatRules });
+
+    const gone = await flows.sent('balanced-udp');
+    expect(new Set(await flows.settled('balanced-udp', gone))).toEqual(new Set([null]));
+    expect(['silence', 'closed']).toContain(await flows.ask('balanced', 400));
+    expect(await flows.ask('nat')).toBe('b1');
+  });
+
+  it('a whole address that moves to another machine takes its senders along', async () => {
+    const whole = (machine: number): Message<'LoadBalancer'> => ({
+      name: 'whole',
+      frontends: [{ name: 'front', address: otherFront[family] }],
+      inboundNatRules: [
+        {
+          name: 'all',
+          frontend: 'front',
+          protocol: all,
+          single: { address: addressOf(backend(machine), family) },
+        },
+      ],
+    });
+    await using flows = await Flows.start(lab);
+    await flows.send('early', otherFront[family], 5301);
+    await flows.send('other', here, 500);
+    await put(client, whole(4));
+    await flows.send('sender', otherFront[family], 5300);
+    await flows.open('connection', otherFront[family], 8080);
+    expect([await flows.firstAnswer('sender'), await flows.ask('connection')]).toEqual(['b4', 'b4']);
+    expect(await flows.firstAnswer('early')).toBe('b4');
+
+    await put(client, whole(5));
+
+    const moved = await flows.sent('sender');
+    expect(new Set(await flows.settled('sender', moved))).toEqual(new Set(['b5']));
+    expect(['silence', 'closed']).toContain(await flows.ask('connection', 400));
+    await flows.open('again', otherFront[family], 80);
+    expect(await flows.ask('again')).toBe('b5');
+    await client.apply({ changes: { deleteLoadBalancers: ['whole'] } });
+    const gone = await flows.sent('sender');
+    expect(new Set(await flows.settled('sender', gone))).toEqual(new Set([null]));
+    expect(new Set(await flows.settled('other'))).toEqual(new Set(['b1']));
+  });
+
+  it('an affinity or a weight that changes lets established flows go on', async () => {
+    await using flows = await Flows.start(lab);
+    await flows.open('connection', here, 80);
+    await flows.send('sender', here, 53);
+    const [machine, answering] = [await flows.ask('connection'), await flows.firstAnswer('sender')];
+    const declared = declaration(family);
+    const heavy = members([1, 2, 3], family).map((member) => ({
+      ...member,
+      weight: member.id === 'b3' ? 500 : 1,
+    }));
+    await put(client, {
+      ...declared,
+      backendPools: [{ name: 'vms', members: heavy }],
+      loadBalancingRules: declared.loadBalancingRules?.map((rule) => ({ ...rule, sessionPersistence: 2 })),
+    });
+    expect(await flows.ask('connection')).toBe(machine);
+    expect(new Set(await flows.settled('sender'))).toEqual(new Set([answering]));
   });
 
   it('a sender that knocked before its port was there is let in', async () => {

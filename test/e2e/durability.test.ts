@@ -116,6 +116,7 @@ describe('a restart', () => {
       await expectForwarding();
       await lab.startAgent();
     });
+    expect(log).toContain('stopping; the kernel goes on forwarding');
     expect(log).toContain('the kernel runs the stored revision; nothing to do');
     expect(log).not.toMatch(/loaded the stored revision|applied/);
     // The stamp changes with every transaction, handles with every load.

@@ -1,11 +1,11 @@
 // What the agent sets on its host, what it mends there, and that nothing of it stays when it is asked to go.
-import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Answer, GatewayClient, Message } from '../../src/wire/client.ts';
 import { Lab } from '../lab/lab.ts';
 import type { Traffic } from '../lab/traffic/traffic.ts';
 import { expectAgreement } from './support/agreement.ts';
-import { type Family, front, members, otherFront, tcp } from './support/declare.ts';
+import { type Family, front, members, otherFront, tcp, udp } from './support/declare.ts';
+import { Flows } from './support/flows.ts';
 import { connect, put, revisionOf } from './support/gateway.ts';
 import { ruleset } from './support/kernel.ts';
 import { machines } from './support/outcomes.ts';
@@ -25,15 +25,13 @@ function declaration(family: Family, more: Message<'Frontend'> = {}): Message<'L
     name: `lb${family}`,
     frontends: [{ name: 'front', address: front[family], ...more }],
     backendPools: [{ name: 'vms', members: members([1, 2], family) }],
-    inboundNatRules: [
-      {
-        name: 'web',
-        frontend: 'front',
-        protocol: tcp,
-        backendPort: 80,
-        pool: { backendPool: 'vms', frontendPortRangeStart: 500, maximumMachines: 10 },
-      },
-    ],
+    inboundNatRules: [tcp, udp].map((protocol) => ({
+      name: protocol === tcp ? 'web' : 'dns',
+      frontend: 'front',
+      protocol,
+      backendPort: protocol === tcp ? 80 : 5300,
+      pool: { backendPool: 'vms', frontendPortRangeStart: 500, maximumMachines: 10 },
+    })),
   };
 }
 
@@ -216,8 +214,14 @@ describe('while the agent runs', () => {
       ['nft', 'insert', 'rule', 'inet', 'penstock', 'prerouting', 'tcp', 'dport', '501', 'drop'],
     ],
   ])('%s is mended within seconds, with a warning', async (_, command) => {
+    await using flows = await Flows.start(lab);
+    await flows.open('connection', front[4], 500);
+    await flows.send('established', front[6], 500);
+    expect([await flows.ask('connection'), await flows.firstAnswer('established')]).toEqual(['b1', 'b1']);
     const warning = await warningAfter(() => lab.exec('gateway', command));
     expect(warning.code).toBe('DATA_PLANE_REPAIRED');
+    expect(await flows.ask('connection')).toBe('b1');
+    await expect.poll(async () => (await flows.answers('established')).at(-5)).toBe('b1');
     expect(warning.remedy).toContain('nft monitor');
     expect(await forwards()).toBe(true);
     await ask((client) => expectAgreement(lab, client));
@@ -266,10 +270,8 @@ describe('a foreign table', () => {
 describe('an agent that cannot run here', () => {
   it('without nft says so, and how to mend it', async () => {
     const before = [await sysctls(), await tables()];
-    // Everything but nft.
     const bin = `${lab.directory}/bin`;
-    const script = `mkdir -p ${bin} && for d in /usr/sbin /usr/bin /sbin /bin; do for f in $d/*; do
-      n=$(basename $f); [ $n = nft ] || ln -sf $f ${bin}/$n 2>/dev/null; done; done`;
+    const script = `mkdir ${bin} && ln -s $(which nsenter bash env dirname readlink ip sysctl) ${bin}`;
     await lab.exec('gateway', ['sh', '-c', script]);
     const { exitCode, stderr } = await lab.penstock(
       ['agent', '--state-directory', lab.stateDirectory, '--listen', `unix:${lab.socket}`],
@@ -282,7 +284,6 @@ describe('an agent that cannot run here', () => {
   });
 
   it('without permission says so', async () => {
-    const log = await readFile(lab.agentLog, 'utf8');
     const { exitCode, stderr } = await lab.exec(
       'gateway',
       [
@@ -301,6 +302,5 @@ describe('an agent that cannot run here', () => {
     expect(exitCode).toBe(4);
     expect(stderr).toMatch(/NFT_NOT_PERMITTED/);
     expect(stderr).toContain('CAP_NET_ADMIN');
-    expect(await readFile(lab.agentLog, 'utf8')).toBe(log);
   });
 });
