@@ -47,7 +47,7 @@ export const reasons = {
   PIN_TAKEN: 'precondition',
   /** `expected_revision` is not the current one. */
   STALE_REVISION: 'conflict',
-  /** Events after the revision asked for are no longer kept. */
+  /** Events after the revision asked for are no longer kept, or it is yet to come. */
   REVISION_UNAVAILABLE: 'exhausted',
   /** The reader of a stream is too slow. */
   READER_TOO_SLOW: 'exhausted',

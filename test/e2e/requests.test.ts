@@ -182,6 +182,13 @@ describe('watch', () => {
     expect(failure.message).toContain('watch from 0');
   });
 
+  it('after a revision that is yet to come says so: the gateway may have begun anew', async () => {
+    const current = await revisionOf(client);
+    const failure = await failureOf(events(1, { afterRevision: current + 1 }));
+    expect([failure.codeName, failure.reason]).toEqual(['OUT_OF_RANGE', 'REVISION_UNAVAILABLE']);
+    expect(failure.metadata.current).toBe(String(current));
+  });
+
   it('ends with a word when the agent stops', async () => {
     const begun = Promise.withResolvers<void>();
     const watching = failureOf(events(2, {}, async () => begun.resolve()));
