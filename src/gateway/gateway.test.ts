@@ -1,43 +1,21 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CommitFailed } from '../dataplane/dataplane.ts';
 import { FakeDataPlane, FakeKernel } from '../dataplane/fake.ts';
-import type { Host } from '../host/host.ts';
+import { emptyTable } from '../forwarding/compile.ts';
 import type { ChangeSetDraft, MemberDraft } from '../resources/draft.ts';
 import { Refusal } from '../resources/refusal.ts';
 import { SqliteStore } from '../store/sqlite/store.ts';
-import type { Store } from '../store/store.ts';
+import { StoreFailed } from '../store/store.ts';
+import type { GatewayEvent } from './contract.ts';
 import { Gateway } from './gateway.ts';
+import { FailingStore, RememberedHost } from './testing/parts.ts';
 
 const logger = pino({ level: 'silent' });
-
-/** A host that only remembers what it was asked for. */
-class RememberedHost implements Host {
-  readonly settings = [];
-  readonly present = new Set<string>();
-  get addresses() {
-    return [...this.present].map((address) => ({ address: address as never, interface: 'lo', added: true }));
-  }
-  adopt(): void {}
-  async prepare(): Promise<void> {}
-  async addAddresses(addresses: readonly string[]): Promise<void> {
-    for (const address of addresses) this.present.add(address);
-  }
-  async removeAddresses(addresses: readonly string[]): Promise<void> {
-    for (const address of addresses) this.present.delete(address);
-  }
-  async reconcile(wanted: readonly string[]): Promise<readonly string[]> {
-    this.present.clear();
-    await this.addAddresses(wanted);
-    return [];
-  }
-  async restore(): Promise<void> {
-    this.present.clear();
-  }
-}
 
 const members = (...ids: readonly number[]): MemberDraft[] =>
   ids.map((id) => ({ id: `vm${id}`, address: `10.0.0.${id}` }));
@@ -78,7 +56,7 @@ const addMembers = (...ids: readonly number[]): ChangeSetDraft => ({
 let directory: string;
 let kernel: FakeKernel;
 let host: RememberedHost;
-let running: { gateway: Gateway; plane: FakeDataPlane; store: Store } | undefined;
+let running: { gateway: Gateway; plane: FakeDataPlane; store: FailingStore } | undefined;
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'penstock-gateway-'));
@@ -91,8 +69,8 @@ afterEach(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-async function start(wrap: (store: Store) => Store = (store) => store) {
-  const store = wrap(new SqliteStore(directory));
+async function start() {
+  const store = new FailingStore(new SqliteStore(directory));
   const plane = new FakeDataPlane({ kernel });
   const gateway = await Gateway.open({ store, dataPlane: plane, host, logger, version: 'test' });
   running = { gateway, plane, store };
@@ -159,6 +137,71 @@ describe('a change', () => {
     expect(ports(gateway)).toEqual({ vm4: 500, vm5: 501 });
   });
 
+  it('that changed nothing is answered once per request id, too', async () => {
+    const { gateway } = await start();
+    await gateway.apply(putLb('shop', [4]));
+    const first = await gateway.apply(putLb('shop', [4]), { requestId: 'a' });
+    await gateway.apply(putLb('shop', [4, 5]));
+    expect(await gateway.apply(putLb('shop', [4]), { requestId: 'a' })).toEqual(first);
+    expect(ports(gateway)).toEqual({ vm4: 500, vm5: 501 });
+  });
+
+  it('that was refused is not an answer: its repeat is a new attempt', async () => {
+    const { gateway, plane } = await start();
+    await expect(gateway.apply(addMembers(4), { requestId: 'a' })).rejects.toBeInstanceOf(Refusal);
+    plane.failNext(new CommitFailed('no', ''));
+    await expect(gateway.apply(putLb('shop', [4]), { requestId: 'a' })).rejects.toThrow('no');
+    expect((await gateway.apply(putLb('shop', [4]), { requestId: 'a' })).revision).toBe(1);
+  });
+
+  it('is carried out once, however many repeats come at the same time', async () => {
+    const { gateway } = await start();
+    const answers = await Promise.all(
+      [1, 2, 3].map(() => gateway.apply(putLb('shop', [4]), { requestId: 'a' })),
+    );
+    expect(answers.map(({ revision }) => revision)).toEqual([1, 1, 1]);
+    expect(gateway.snapshot().revision).toBe(1);
+  });
+
+  it('that the kernel refused is in no way there after another one, although taking it back failed at first', async () => {
+    const { gateway, plane, store } = await start();
+    await gateway.apply(putLb('shop', [4]));
+    plane.failNext(new CommitFailed('no', ''));
+    store.failNext('revert', new StoreFailed('disk full', ''));
+    const refused = gateway.apply(putLb('other', [9], '203.0.113.2'), { requestId: 'x' });
+    await expect(refused).rejects.toThrow('no');
+    expect([...host.present]).toEqual(['203.0.113.1']);
+    await gateway.apply(addMembers(5));
+    await stop();
+    const restarted = await start();
+    expect([...restarted.gateway.snapshot().configuration.keys()]).toEqual(['shop']);
+    const again = await restarted.gateway.apply(putLb('other', [9], '203.0.113.2'), { requestId: 'x' });
+    expect(again.revision).toBe(3);
+  });
+
+  it('waits while what was refused cannot be taken back', async () => {
+    const { gateway, plane, store } = await start();
+    plane.failNext(new CommitFailed('no', ''));
+    store.failNext('revert', new StoreFailed('disk full', ''));
+    store.failNext('revert', new StoreFailed('disk still full', ''));
+    await expect(gateway.apply(putLb('shop', [4]))).rejects.toThrow('no');
+    await expect(gateway.apply(putLb('shop', [4]))).rejects.toThrow('disk still full');
+    expect((await gateway.apply(putLb('shop', [4]))).revision).toBe(1);
+  });
+
+  it('stands, and is told, although an address cannot be taken off the host', async () => {
+    const { gateway } = await start();
+    await gateway.apply(putLb('shop', [4]));
+    host.failNext('remove', new Error('no such device'));
+    const moved = await gateway.apply(putLb('shop', [4], '203.0.113.2'));
+    expect(moved.revision).toBe(2);
+    expect(gateway.snapshot().revision).toBe(2);
+    for await (const event of gateway.watch(1, new AbortController().signal)) {
+      expect(event).toMatchObject({ revision: 2, kind: 'applied' });
+      break;
+    }
+  });
+
   it('refused by validation leaves everything as it was', async () => {
     const { gateway, plane } = await start();
     await gateway.apply(putLb('shop', [4]));
@@ -206,6 +249,82 @@ describe('a change', () => {
     await gateway.apply(addMembers(6));
     await watching;
     expect(seen).toEqual([2, 3]);
+  });
+});
+
+describe('who watches from the revision of a snapshot', () => {
+  it('neither misses an event nor gets one twice, whenever the snapshot is taken', async () => {
+    const { gateway } = await start();
+    await gateway.apply(putLb('shop', [4], '203.0.113.2'));
+    let early: AsyncIterator<GatewayEvent> | undefined;
+    const gone = new AbortController();
+    const removeAddresses = host.removeAddresses.bind(host);
+    // In the midst of a change: the new revision is visible, and the change is not yet acknowledged.
+    host.removeAddresses = async (addresses) => {
+      const { revision } = gateway.snapshot();
+      early ??= gateway.watch(revision, gone.signal)[Symbol.asyncIterator]();
+      firstSeen ??= early.next();
+      await removeAddresses(addresses);
+    };
+    let firstSeen: Promise<IteratorResult<GatewayEvent>> | undefined;
+    await gateway.apply(putLb('shop', [4], '203.0.113.1'));
+    await gateway.apply(addMembers(5));
+    expect((await firstSeen)?.value).toMatchObject({ revision: 3 });
+    gone.abort();
+  });
+});
+
+describe('counters', () => {
+  it('of a mapping that leads elsewhere by now are not those of its successor', async () => {
+    const { gateway, plane } = await start();
+    await gateway.apply(putLb('shop', [4]));
+    const [mapping] = gateway.snapshot().mappings();
+    if (mapping === undefined) throw new Error('no mapping');
+    const endpoint = { address: mapping.frontendAddress, transport: 'tcp', port: 500 } as const;
+    plane.setCounters(endpoint, { packets: 7, bytes: 700, flows: 1 });
+    expect((await gateway.mappingCounters([mapping])).get(mapping)?.packets).toBe(7);
+    await gateway.apply({
+      deleteMembers: [{ loadBalancer: 'shop', backendPool: 'vms', ids: ['vm4'] }],
+      putMembers: [{ loadBalancer: 'shop', backendPool: 'vms', members: members(9) }],
+    });
+    expect(ports(gateway)).toEqual({ vm9: 500 });
+    expect(await gateway.mappingCounters([mapping])).toEqual(new Map());
+  });
+});
+
+describe('a gateway that closes', () => {
+  it('finishes the change that runs, and takes no other', async () => {
+    const { gateway, plane } = await start();
+    const running = gateway.apply(putLb('shop', [4]));
+    const closing = gateway.close();
+    const late = gateway.apply(addMembers(5));
+    expect((await running).revision).toBe(1);
+    await closing;
+    await expect(late).rejects.toThrow('closed');
+    expect(plane.kernel.stamp?.revision).toBe(1);
+  });
+
+  it('lets go of the plane and cleans the host although the table cannot be removed', async () => {
+    const { gateway, plane } = await start();
+    await gateway.apply(putLb('shop', [4]));
+    plane.flush = async () => {
+      throw new Error('nft is gone');
+    };
+    await expect(gateway.close({ flush: true })).rejects.toThrow('nft is gone');
+    expect([...host.present]).toEqual([]);
+    await expect(plane.load(emptyTable(), { instance: '', revision: 0 })).rejects.toThrow('not open');
+  });
+
+  it('was never open where the host refuses: the plane is let go of', async () => {
+    host.prepare = async () => {
+      throw new Error('read-only /proc/sys');
+    };
+    const store = new SqliteStore(directory);
+    const plane = new FakeDataPlane({ kernel });
+    const parts = { store, dataPlane: plane, host, logger, version: 'test' };
+    await expect(Gateway.open(parts)).rejects.toThrow('read-only');
+    await expect(plane.load(emptyTable(), { instance: '', revision: 0 })).rejects.toThrow('not open');
+    await store.close();
   });
 });
 
@@ -260,13 +379,31 @@ describe('a restart', () => {
       })(),
     ).rejects.toThrow('killed');
     expect(kernel.stamp).toEqual(stampBefore);
-    await stop();
+    await expect(stop()).rejects.toThrow('killed');
+    await first.store.close();
     const { gateway, plane } = await start();
     expect(plane.loads).toBe(0);
     expect(plane.commits).toHaveLength(1);
     expect(plane.commits[0]?.added).toHaveLength(1);
     expect(kernel.stamp?.revision).toBe(2);
     expect(ports(gateway)).toEqual({ vm4: 500, vm5: 501, vm6: 502 });
+  });
+
+  it('loads everything where the kernel refuses the difference', async () => {
+    const first = await start();
+    await first.gateway.apply(putLb('shop', [4, 5]));
+    first.plane.failNext(new Error('killed'));
+    first.store.failNext('revert', new Error('killed'));
+    await expect(first.gateway.apply(addMembers(6))).rejects.toThrow('killed');
+    await first.store.close();
+    running = undefined;
+    const store = new FailingStore(new SqliteStore(directory));
+    const plane = new FakeDataPlane({ kernel });
+    plane.failNext(new CommitFailed('no', ''));
+    const gateway = await Gateway.open({ store, dataPlane: plane, host, logger, version: 'test' });
+    running = { gateway, plane, store };
+    expect(plane.loads).toBe(1);
+    expect(kernel.stamp?.revision).toBe(2);
   });
 
   it('loads everything into a kernel that is empty, or runs what another gateway left', async () => {
@@ -281,6 +418,23 @@ describe('a restart', () => {
 });
 
 describe('what others do to the kernel', () => {
+  it('is noticed although changes never cease to come', async () => {
+    const { gateway, plane } = await start();
+    await gateway.apply(putLb('shop', [4]));
+    plane.damage();
+    let going = true;
+    const flood = async (id: number) => {
+      while (going) {
+        await gateway.apply(addMembers(id)).catch(() => {});
+        await nextTurn();
+      }
+    };
+    const floods = [flood(5), flood(6), flood(7)];
+    await expect.poll(() => plane.loads, { timeout: 4_000 }).toBe(2);
+    going = false;
+    await Promise.all(floods);
+  });
+
   it('is noticed, mended and told', async () => {
     const { gateway, plane } = await start();
     await gateway.apply(putLb('shop', [4, 5]));

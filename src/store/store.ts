@@ -65,10 +65,13 @@ export interface Store {
    */
   save(revision: number, delta: Delta, undo: Delta, answer?: Answer): Promise<void>;
 
-  /** Takes the last saved revision back; only right after `save`, when the kernel refused it. */
+  /** Takes the last saved revision back; only right after `save`, when the kernel refused it. May be tried again. */
   revert(): Promise<void>;
 
-  /** The answer that was saved with a request id, if it is still remembered (the last 1,000 are). */
+  /** Keeps an answer to a request that needed no revision. */
+  remember(revision: number, answer: Answer): Promise<void>;
+
+  /** The answer that was given to a request id, if it is still remembered (the last 1,000 are). */
   answer(requestId: string): Uint8Array | undefined;
 
   /** Durable before it resolves, so that whatever is changed on the host can be undone after a crash. */

@@ -27,16 +27,14 @@ export class SqliteStore implements Store {
   }
 
   async save(revision: number, delta: Delta, undo: Delta, answer?: Answer): Promise<void> {
+    this.#last = undefined;
     await this.#transaction(async () => {
       await this.#write(delta);
       this.#statements.clearUndo.run();
       if (undo.put.length + undo.delete.length <= undoLimit) this.#keepUndo(undo);
       this.#statements.setUndoKept.run(String(undo.put.length + undo.delete.length <= undoLimit));
       this.#statements.setRevision.run(String(revision));
-      if (answer !== undefined) {
-        this.#statements.putAnswer.run(answer.requestId, revision, answer.body);
-        this.#statements.forgetAnswers.run(answersKept);
-      }
+      if (answer !== undefined) this.#keepAnswer(revision, answer);
     });
     this.#last = { revision, undo, ...(answer === undefined ? {} : { answer }) };
   }
@@ -52,6 +50,10 @@ export class SqliteStore implements Store {
       if (last.answer !== undefined) this.#statements.dropAnswer.run(last.answer.requestId);
     });
     this.#last = undefined;
+  }
+
+  async remember(revision: number, answer: Answer): Promise<void> {
+    await this.#transaction(async () => this.#keepAnswer(revision, answer));
   }
 
   answer(requestId: string): Uint8Array | undefined {
@@ -101,6 +103,11 @@ export class SqliteStore implements Store {
       this.#statements.put.run(kind, key[0] ?? '', key[1] ?? '', key[2] ?? '', value);
       if (++written % rowsPerTurn === 0) await nextTurn();
     }
+  }
+
+  #keepAnswer(revision: number, { requestId, body }: Answer): void {
+    this.#statements.putAnswer.run(requestId, revision, body);
+    this.#statements.forgetAnswers.run(answersKept);
   }
 
   #keepUndo(undo: Delta): void {

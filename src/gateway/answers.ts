@@ -1,0 +1,14 @@
+// Answers as the store remembers them: small enough that a thousand of the largest do not fill the disk.
+import { promisify } from 'node:util';
+import { gunzip, gzip } from 'node:zlib';
+import type { Applied } from './contract.ts';
+
+/** The plan of a large change is some megabytes of JSON that repeats itself; packed it is a twentieth of that. */
+export async function packAnswer(applied: Applied): Promise<Uint8Array> {
+  return promisify(gzip)(JSON.stringify(applied), { level: 1 });
+}
+
+export async function unpackAnswer(body: Uint8Array): Promise<Applied> {
+  const text = await promisify(gunzip)(body);
+  return JSON.parse(text.toString('utf8'));
+}

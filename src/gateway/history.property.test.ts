@@ -1,0 +1,365 @@
+// Whatever happens in whatever order, a gateway that is restarted and killed at any step is where one that never
+// stopped is: in what it declares, in who has which port since when, and in what the kernel runs.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { pino } from 'pino';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { CommitFailed } from '../dataplane/dataplane.ts';
+import { FakeDataPlane, FakeKernel } from '../dataplane/fake.ts';
+import type { ChangeSetDraft, LoadBalancerDraft, MemberDraft } from '../resources/draft.ts';
+import { Refusal } from '../resources/refusal.ts';
+import { SqliteStore } from '../store/sqlite/store.ts';
+import { StoreFailed } from '../store/store.ts';
+import { Gateway } from './gateway.ts';
+import { FailingStore, RememberedHost } from './testing/parts.ts';
+
+const logger = pino({ level: 'silent' });
+
+// The periodic check would come at any time; what it does is tested beside.
+beforeAll(() => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+});
+afterAll(() => {
+  vi.useRealTimers();
+});
+
+/** What happens to the gateway that is not spared. */
+const mishaps = [
+  'none',
+  'restart',
+  'killed after the journal',
+  'killed after the commit',
+  'refused by the kernel',
+  'refused by the kernel and not taken back at once',
+  'answer of the kernel lost',
+  'journal not written',
+  'addresses not added',
+  'kernel emptied and restarted',
+] as const;
+type Mishap = (typeof mishaps)[number];
+
+type Request =
+  | { readonly kind: 'apply'; readonly changes: ChangeSetDraft }
+  | { readonly kind: 'replace'; readonly loadBalancers: readonly LoadBalancerDraft[] };
+
+interface Step {
+  readonly request: Request;
+  readonly mishap: Mishap;
+}
+
+/** A gateway with all that outlives it. */
+class Site {
+  readonly #directory = mkdtempSync(join(tmpdir(), 'penstock-history-'));
+  readonly #clock: { now: number };
+  readonly #host = new RememberedHost();
+  #kernel = new FakeKernel();
+  #plane = new FakeDataPlane({ kernel: this.#kernel });
+  #store: FailingStore | undefined;
+  #gateway: Gateway | undefined;
+
+  constructor(clock: { now: number }) {
+    this.#clock = clock;
+  }
+
+  async start(): Promise<void> {
+    this.#store = new FailingStore(new SqliteStore(this.#directory));
+    this.#plane = new FakeDataPlane({ kernel: this.#kernel });
+    this.#gateway = await Gateway.open({
+      store: this.#store,
+      dataPlane: this.#plane,
+      host: this.#host,
+      logger,
+      version: 'test',
+      now: () => this.#clock.now,
+    });
+  }
+
+  async restart(): Promise<void> {
+    await this.#gateway?.close();
+    await this.#store?.close();
+    await this.start();
+  }
+
+  /** Nothing is closed but the file, whose lock goes with a process that is killed. */
+  async restartKilled(): Promise<void> {
+    await this.#store?.close();
+    await this.start();
+  }
+
+  async run(request: Request): Promise<string> {
+    const gateway = this.gateway;
+    try {
+      const { revision, plan } =
+        request.kind === 'apply'
+          ? await gateway.apply(request.changes, { allowRemap: true })
+          : await gateway.replaceAll(request.loadBalancers, { allowRemap: true });
+      const { assigned, released, remapped } = plan;
+      const lists = {
+        assigned: assigned.toSorted(byLoadBalancer),
+        released: released.toSorted(byLoadBalancer),
+        remapped: remapped.toSorted((one, other) => byLoadBalancer(one.after, other.after)),
+      };
+      return JSON.stringify({ revision, plan: { ...plan, ...lists, commitTime: 0 } });
+    } catch (error) {
+      if (error instanceof Refusal) return `refused: ${error.message}`;
+      throw error;
+    }
+  }
+
+  /** The request, with something going wrong on its way; `undefined` where it must be as if it had never come. */
+  async suffer({ request, mishap }: Step): Promise<string | undefined> {
+    switch (mishap) {
+      case 'none':
+        return this.run(request);
+      case 'restart':
+        await this.restart();
+        return this.run(request);
+      case 'kernel emptied and restarted':
+        this.#kernel = new FakeKernel();
+        await this.restart();
+        return this.run(request);
+      case 'killed after the journal':
+        this.#plane.failNext(new Error('killed'));
+        this.store.failNext('revert', new Error('killed'));
+        return this.#lastWords(request);
+      case 'killed after the commit':
+        this.#loseAnswer();
+        this.store.failNext('revert', new Error('killed'));
+        return this.#lastWords(request);
+      case 'answer of the kernel lost':
+        this.#loseAnswer();
+        return this.#failed(request);
+      case 'refused by the kernel and not taken back at once':
+        this.#plane.failNext(new CommitFailed('no', 'netlink: No space left'));
+        this.store.failNext('revert', new StoreFailed('disk full', ''));
+        return this.#failed(request);
+      case 'refused by the kernel':
+        this.#plane.failNext(new CommitFailed('no', 'netlink: No space left'));
+        return this.#failed(request);
+      case 'journal not written':
+        this.store.failNext('save', new StoreFailed('disk full', ''));
+        return this.#failed(request);
+      case 'addresses not added':
+        this.#host.failNext('add', new Error('no such device'));
+        return this.#failed(request);
+    }
+  }
+
+  get gateway(): Gateway {
+    if (this.#gateway === undefined) throw new Error('not started');
+    return this.#gateway;
+  }
+
+  get store(): FailingStore {
+    if (this.#store === undefined) throw new Error('not started');
+    return this.#store;
+  }
+
+  /** All that can be asked of it. */
+  picture(): unknown {
+    const snapshot = this.gateway.snapshot();
+    return {
+      revision: snapshot.revision,
+      configuration: Object.fromEntries(snapshot.configuration),
+      mappings: [...snapshot.mappings()].sort(byLoadBalancer),
+      ranges: [...snapshot.ranges()].sort(byLoadBalancer),
+      addresses: [...this.#host.present].sort(),
+      kernel: pictureOf(this.#kernel),
+    };
+  }
+
+  async end(): Promise<void> {
+    await this.#gateway?.close();
+    await this.#store?.close();
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  #loseAnswer(): void {
+    const commit = this.#plane.commit.bind(this.#plane);
+    this.#plane.commit = async (...change) => {
+      this.#plane.commit = commit;
+      await commit(...change);
+      throw new Error('the answer was lost');
+    };
+  }
+
+  /** A change that the process does not survive, but the file and the kernel do; or one that it never came to. */
+  async #lastWords(request: Request): Promise<string | undefined> {
+    const answer = await this.run(request).catch(() => '');
+    await this.restartKilled();
+    return answer;
+  }
+
+  async #failed(request: Request): Promise<string | undefined> {
+    const answer = await this.run(request).catch(() => undefined);
+    // Where it did not come to the failure (a change of nothing, a refusal), that must not wait for another change.
+    if (answer !== undefined) await this.restart();
+    // Any request, even one that only looks, first brings back what stands.
+    await this.gateway.apply({}, { validateOnly: true });
+    return answer;
+  }
+}
+
+type Part = { readonly loadBalancer: string };
+
+/** Load balancers have no order among themselves. */
+function byLoadBalancer(one: Part, other: Part): number {
+  return one.loadBalancer < other.loadBalancer ? -1 : Number(one.loadBalancer > other.loadBalancer);
+}
+
+function pictureOf(kernel: FakeKernel): unknown {
+  return {
+    revision: kernel.stamp?.revision,
+    entries: Object.fromEntries(kernel.entries),
+    rings: [...kernel.rings].sort(([one], [other]) => one - other),
+    backends: [...kernel.backends].sort(),
+    localAddresses: [...kernel.localAddresses].sort(),
+  };
+}
+
+const names = fc.constantFrom('a', 'b', 'c');
+const pools = ['p', 'q'] as const;
+const pool = fc.constantFrom(...pools);
+const ids = fc.constantFrom('m1', 'm2', 'm3', 'm4', 'm5', 'm6', 'm7', 'm8');
+
+const member: fc.Arbitrary<MemberDraft> = fc.record({
+  id: ids,
+  weight: fc.constantFrom(1, 2),
+  adminState: fc.constantFrom(0, 3, 4),
+});
+
+/** In any order, each id once, with an address that may move between two. */
+const members = fc
+  .tuple(fc.uniqueArray(member, { selector: ({ id }) => id, maxLength: 8 }), fc.constantFrom(0, 0, 0, 100))
+  .map(([list, shift]) =>
+    list.map((one) => ({ ...one, address: `10.0.0.${Number(one.id?.slice(1)) + shift}` })),
+  );
+
+/** Ranges and ports are each load balancer's own, so that most changes go through. */
+const bases = { a: 1000, b: 2000, c: 3000 } as const;
+
+const loadBalancer: fc.Arbitrary<LoadBalancerDraft> = fc
+  .record({
+    name: names,
+    ownership: fc.constantFrom(0, 0, 2),
+    address: fc.constantFrom('203.0.113.1', '203.0.113.2'),
+    members: fc.tuple(members, members),
+    natPools: fc.uniqueArray(pool),
+    balancedPools: fc.uniqueArray(pool),
+    size: fc.constantFrom(8, 9),
+    portsPerMember: fc.constantFrom(1, 1, 2),
+    single: fc.constantFrom('none', 'empty', 'address', '203.0.113.9'),
+    protocol: fc.constantFrom(1, 3),
+  })
+  .map((wish) => {
+    const base = bases[wish.name];
+    const rule = { frontend: 'public', protocol: wish.protocol };
+    return {
+      name: wish.name,
+      frontends: [{ name: 'public', address: wish.address, addressOwnership: wish.ownership }],
+      backendPools: pools.map((name, index) => ({ name, members: wish.members[index] ?? [] })),
+      inboundNatRules: [
+        ...wish.natPools.map((name, index) => ({
+          ...rule,
+          name: `nat-${name}`,
+          backendPort: 443,
+          pool: {
+            backendPool: name,
+            frontendPortRangeStart: base + index * 100,
+            maximumMachines: wish.size,
+            portsPerMember: wish.portsPerMember,
+          },
+        })),
+        ...(wish.single === 'none'
+          ? []
+          : [
+              {
+                ...rule,
+                name: 'single',
+                backendPort: 22,
+                single: {
+                  frontendPort: base + 999,
+                  ...(wish.single === 'empty' ? {} : { address: '10.9.9.9' }),
+                },
+              },
+            ]),
+      ],
+      loadBalancingRules: wish.balancedPools.map((name, index) => ({
+        ...rule,
+        name: `lb-${name}`,
+        frontendPort: base + 500 + index,
+        backendPort: 80,
+        backendPool: name,
+      })),
+    };
+  });
+
+const request: fc.Arbitrary<Request> = fc.oneof(
+  {
+    weight: 3,
+    arbitrary: fc
+      .uniqueArray(loadBalancer, { selector: ({ name }) => name, minLength: 1, maxLength: 3 })
+      .map((putLoadBalancers) => ({ kind: 'apply' as const, changes: { putLoadBalancers } })),
+  },
+  {
+    weight: 2,
+    arbitrary: fc
+      .record({ loadBalancer: names, backendPool: pool, members })
+      .map((put) => ({ kind: 'apply' as const, changes: { putMembers: [put] } })),
+  },
+  {
+    weight: 2,
+    arbitrary: fc
+      .record({
+        loadBalancer: names,
+        backendPool: pool,
+        ids: fc.uniqueArray(ids, { minLength: 1, maxLength: 2 }),
+      })
+      .map((gone) => ({ kind: 'apply' as const, changes: { deleteMembers: [gone] } })),
+  },
+  {
+    weight: 1,
+    arbitrary: names.map((name) => ({ kind: 'apply' as const, changes: { deleteLoadBalancers: [name] } })),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .uniqueArray(loadBalancer, { selector: ({ name }) => name, maxLength: 3 })
+      .map((loadBalancers) => ({ kind: 'replace' as const, loadBalancers })),
+  },
+);
+
+const steps = fc.array(fc.record({ request, mishap: fc.constantFrom(...mishaps) }), {
+  minLength: 4,
+  maxLength: 14,
+});
+
+describe('a gateway that is restarted, killed and let down', () => {
+  it('is where one that never stopped is', { timeout: 120_000 }, async () => {
+    await fc.assert(
+      fc.asyncProperty(steps, async (history) => {
+        const clock = { now: 0 };
+        const [hardened, spared] = [new Site(clock), new Site(clock)];
+        try {
+          await hardened.start();
+          await spared.start();
+          for (const step of [...history, { request: nothing, mishap: 'restart' as const }]) {
+            clock.now += 1_000;
+            const answer = await hardened.suffer(step);
+            const expected = answer === undefined ? undefined : await spared.run(step.request);
+            if (answer) expect(answer).toBe(expected);
+            expect(hardened.picture()).toEqual(spared.picture());
+          }
+        } finally {
+          await hardened.end();
+          await spared.end();
+        }
+      }),
+      { numRuns: 25 },
+    );
+  });
+});
+
+const nothing: Request = { kind: 'replace', loadBalancers: [] };
