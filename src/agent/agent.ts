@@ -8,6 +8,7 @@ import { LinuxHost } from '../host/host.ts';
 import { SqliteStore } from '../store/sqlite/store.ts';
 import { StoreFailed } from '../store/store.ts';
 import { createLogger, type Logger } from '../telemetry/logger.ts';
+import { claimHost } from './claim-host.ts';
 import { notifyServiceManager } from './service-manager.ts';
 import { penstockVersion } from './version.ts';
 
@@ -52,6 +53,7 @@ async function serve(options: AgentOptions, logger: Logger, asked: Promise<strin
   const listen = options.listen.map((text) => listenAddress(text, options));
   const store = new SqliteStore(options.stateDirectory);
   try {
+    using _claim = await claimHost();
     const dataPlane = new NftablesDataPlane({ logger });
     const host = new LinuxHost(store);
     const gateway = await Gateway.open({ store, dataPlane, host, logger, version });

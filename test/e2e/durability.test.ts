@@ -171,6 +171,20 @@ describe('a state directory', () => {
     await withFreshClient((fresh) => put(fresh, stable));
   });
 
+  it('of its own does not let a second agent onto the same host', async () => {
+    const before = await ruleset(lab);
+    const directory = join(lab.directory, 'second');
+    const second = await lab.penstock(
+      ['agent', '--state-directory', directory, '--listen', `unix:${directory}.sock`],
+      { reject: false, timeout: 10_000 },
+    );
+    expect(second.exitCode).toBe(4);
+    expect(second.stderr).toContain('AGENT_RUNNING');
+    expect(second.stderr).toContain('stop the other one first');
+    expect(await ruleset(lab)).toBe(before);
+    expect((await withFreshClient((fresh) => fresh.getStatus())).warnings).toEqual([]);
+  });
+
   it('without room refuses a change, changes nothing, and takes it when there is room', async () => {
     await lab.stopAgent();
     const filler = join(lab.stateDirectory, 'filler');
