@@ -18,7 +18,7 @@ export interface GatewayContract {
   ruleCounters(loadBalancer: LoadBalancer): Promise<ReadonlyMap<string, Counters>>;
   /**
    * Events after `afterRevision` (0: from now on), until `signal` aborts. Throws REVISION_UNAVAILABLE where the events
-   * since then are no longer kept, READER_TOO_SLOW where the reader falls behind too far.
+   * since then are no longer kept or the gateway was never there, READER_TOO_SLOW where the reader falls behind too far.
    */
   watch(afterRevision: number, signal: AbortSignal): AsyncIterable<GatewayEvent>;
 }

@@ -10,6 +10,26 @@ const event = (revision: number): GatewayEvent => ({
   warning: { code: 'TEST', message: String(revision), remedy: '' },
 });
 
+/** A change that assigned 10,000 ports. */
+const largeEvent = (revision: number): GatewayEvent => ({
+  revision,
+  time: 0,
+  kind: 'applied',
+  plan: {
+    assigned: new Array<never>(10_000),
+    released: [],
+    remapped: [],
+    assignedTotal: 10_000,
+    releasedTotal: 0,
+    remappedTotal: 0,
+    entriesAdded: 0,
+    entriesReplaced: 0,
+    entriesDeleted: 0,
+    poolsRebalanced: 0,
+    commitTime: 0,
+  },
+});
+
 async function take(events: AsyncIterable<GatewayEvent>, count: number): Promise<readonly number[]> {
   const revisions: number[] = [];
   for await (const { revision } of events) {
@@ -70,5 +90,25 @@ describe('EventLog', () => {
     await nextTurn();
     gone.abort();
     expect(await taken).toEqual([1]);
+  });
+
+  it('does not know revisions to come: they are those of another history', async () => {
+    const log = new EventLog(1);
+    log.publish(event(2));
+    const gone = new AbortController().signal;
+    await expect(take(log.follow(3, gone), 1)).rejects.toMatchObject({ reason: 'REVISION_UNAVAILABLE' });
+  });
+
+  it('keeps no more mappings for a slow reader than for all', async () => {
+    const log = new EventLog(1);
+    const reader = log.follow(0, new AbortController().signal);
+    const first = reader.next();
+    for (let revision = 2; revision < 12; revision += 1) log.publish(largeEvent(revision));
+    expect((await first).value).toMatchObject({ revision: 2 });
+    const rest = (async () => {
+      for await (const { revision } of { [Symbol.asyncIterator]: () => reader })
+        expect(revision).toBeLessThan(9);
+    })();
+    await expect(rest).rejects.toMatchObject({ reason: 'READER_TOO_SLOW' });
   });
 });

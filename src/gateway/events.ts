@@ -5,7 +5,7 @@ import type { GatewayEvent } from './contract.ts';
 const eventsKept = 1_000;
 /** Mappings named by the events kept, so that a few huge changes cannot fill the memory. */
 const mappingsKept = 50_000;
-/** A reader that is this many events behind is cut off; it may come back with `after_revision`. */
+/** A reader that is this many events behind, or as many mappings as are kept, is cut off; it may come back. */
 const backlogLimit = 1_000;
 
 export class EventLog {
@@ -14,14 +14,17 @@ export class EventLog {
   #mappings = 0;
   /** Events of later revisions are all kept. */
   #completeSince: number;
+  #latest: number;
 
   /** `revision`: where the history starts. */
   constructor(revision: number) {
     this.#completeSince = revision;
+    this.#latest = revision;
   }
 
   publish(event: GatewayEvent): void {
     this.#kept.push(event);
+    this.#latest = event.revision;
     this.#mappings += mappingsIn(event);
     while (this.#kept.length > eventsKept || (this.#mappings > mappingsKept && this.#kept.length > 1)) {
       const dropped = this.#kept.shift();
@@ -36,7 +39,10 @@ export class EventLog {
   async *follow(afterRevision: number, signal: AbortSignal): AsyncGenerator<GatewayEvent> {
     const reader = new Reader();
     if (afterRevision !== 0) {
-      if (afterRevision < this.#completeSince) throw unavailable(afterRevision, this.#completeSince);
+      // A revision to come is another history's: of a gateway that has lost its state file since, or got an old one.
+      if (afterRevision < this.#completeSince || afterRevision > this.#latest) {
+        throw unavailable(afterRevision, this.#completeSince, this.#latest);
+      }
       for (const event of this.#kept) if (event.revision > afterRevision) reader.push(event);
     }
     const stop = () => reader.close();
@@ -53,13 +59,19 @@ export class EventLog {
 
 class Reader {
   #backlog: GatewayEvent[] = [];
+  /** In the events of the backlog. */
+  #mappings = 0;
   #wake: (() => void) | undefined;
   #closed = false;
   #overrun = false;
 
   push(event: GatewayEvent): void {
-    if (this.#backlog.length >= backlogLimit) this.#overrun = true;
-    else this.#backlog.push(event);
+    const isFull = this.#backlog.length >= backlogLimit || this.#mappings > mappingsKept;
+    if (this.#overrun || isFull) this.#overrun = true;
+    else {
+      this.#backlog.push(event);
+      this.#mappings += mappingsIn(event);
+    }
     this.#wake?.();
   }
 
@@ -72,9 +84,10 @@ class Reader {
     while (!this.#closed) {
       const batch = this.#backlog;
       this.#backlog = [];
+      this.#mappings = 0;
       yield* batch;
-      if (this.#overrun) throw tooSlow();
       if (this.#backlog.length > 0 || this.#closed) continue;
+      if (this.#overrun) throw tooSlow();
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
@@ -88,12 +101,12 @@ function mappingsIn(event: GatewayEvent): number {
   return event.plan.assigned.length + event.plan.released.length + 2 * event.plan.remapped.length;
 }
 
-function unavailable(asked: number, oldest: number): Refusal {
+function unavailable(asked: number, oldest: number, latest: number): Refusal {
   return new Refusal([
     {
       field: 'after_revision',
       reason: 'REVISION_UNAVAILABLE',
-      description: `revision ${asked}: events are kept after revision ${oldest} only; watch from 0 to start with a snapshot`,
+      description: `revision ${asked}: events are kept after revision ${oldest}, and the gateway is at ${latest}; watch from 0 to start with a snapshot`,
       metadata: { oldest: String(oldest) },
     },
   ]);
@@ -104,7 +117,7 @@ function tooSlow(): Refusal {
     {
       field: '',
       reason: 'READER_TOO_SLOW',
-      description: `the reader fell more than ${backlogLimit} events behind; watch again after the last revision seen`,
+      description: `the reader fell more than ${backlogLimit} events or ${mappingsKept} mappings behind; watch again after the last revision seen`,
     },
   ]);
 }
