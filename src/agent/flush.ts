@@ -10,9 +10,12 @@ export interface FlushOptions {
   readonly dataplane: 'nftables';
 }
 
-/** Says in words what was undone. Throws `StoreFailed` while an agent runs on the state directory. */
+/**
+ * Says in words what was undone. Throws `StoreFailed` while an agent runs on the state directory, or where there is none;
+ * `DataPlaneUnavailable` where the kernel cannot be told: nothing has been undone then.
+ */
 export async function flushHost(options: FlushOptions): Promise<{ readonly lines: readonly string[] }> {
-  const store = new SqliteStore(options.stateDirectory);
+  const store = new SqliteStore(options.stateDirectory, { mustExist: true });
   try {
     const { hostChanges } = await store.load();
     const dataPlane = new NftablesDataPlane({ logger: createLogger({ level: 'warn', format: 'json' }) });

@@ -5,9 +5,14 @@ import { familyOf, type IpAddress, parseAddress } from '../resources/address.ts'
 /** Frontend addresses live on the loopback interface: it is always there, always up, and no link announces them. */
 export const frontendInterface = 'lo';
 
-/** Every address of the host, with the interface that holds it. */
-export async function listAddresses(): Promise<ReadonlyMap<IpAddress, string>> {
-  const { stdout } = await execa('ip', ['-json', 'address', 'show']);
+/** Every address of the host, or of one interface, with an interface that holds it. */
+export async function listAddresses(link?: string): Promise<ReadonlyMap<IpAddress, string>> {
+  const { stdout } = await execa('ip', [
+    '-json',
+    'address',
+    'show',
+    ...(link === undefined ? [] : ['dev', link]),
+  ]);
   const found = new Map<IpAddress, string>();
   for (const link of parseLinks(stdout)) {
     for (const text of link.addresses) {
@@ -31,10 +36,11 @@ export async function addAddresses(addresses: readonly IpAddress[]): Promise<voi
 
 /** Removes addresses from the loopback interface; those already gone are passed over. */
 export async function removeAddresses(addresses: readonly IpAddress[]): Promise<void> {
-  const present = await listAddresses();
+  // Asked for by itself: another interface may hold the same address.
+  const present = await listAddresses(frontendInterface);
   await batch(
     addresses
-      .filter((address) => present.get(address) === frontendInterface)
+      .filter((address) => present.has(address))
       .map((address) => `address delete ${hostPrefix(address)} dev ${frontendInterface}`),
   );
 }

@@ -109,7 +109,8 @@ export class LinuxHost implements Host {
   async reconcile(wanted: readonly IpAddress[]): Promise<readonly string[]> {
     const mended: string[] = [];
     for (const { name, value } of this.#settings.values()) {
-      if ((await readSysctl(name)) === value) continue;
+      const present = await readSysctl(name);
+      if (present === value || present === undefined) continue;
       await writeSysctl(name, value);
       mended.push(`${name} was not ${value} any more`);
     }

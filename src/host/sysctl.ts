@@ -11,8 +11,13 @@ export async function readSysctl(name: string): Promise<string | undefined> {
   }
 }
 
+/** Does nothing where the kernel has no such setting: an interface may go at any time, and its settings with it. */
 export async function writeSysctl(name: string, value: string): Promise<void> {
-  await writeFile(pathOf(name), `${value}\n`);
+  try {
+    await writeFile(pathOf(name), `${value}\n`, { flag: 'r+' });
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+  }
 }
 
 /** Interface names may hold dots; a slash in their place keeps the path unambiguous, as sysctl(8) has it. */

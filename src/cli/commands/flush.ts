@@ -28,8 +28,7 @@ Example:
       const { lines } = await flushHost({ stateDirectory, dataplane }).catch((error: unknown) => {
         throw error instanceof CommandError ? error : failed(error);
       });
-      const text = lines.length === 0 ? ['nothing to undo: this host has no settings of the agent'] : lines;
-      context.terminal.out.write(`${text.join('\n')}\n`);
+      context.terminal.out.write(`${lines.join('\n')}\n`);
     });
 }
 

@@ -6,9 +6,23 @@ import { DatabaseSync } from 'node:sqlite';
 import { StoreFailed } from '../store.ts';
 import { schema, schemaVersion } from './schema.ts';
 
+/** Throws `StoreFailed` where a directory holds no state file. */
+export function requireDatabase(directory: string): void {
+  const file = fileIn(directory);
+  if (existsSync(file)) return;
+  throw new StoreFailed(
+    `there is no state file ${file}`,
+    'Give the directory that the agent was given: --state-directory DIR.',
+  );
+}
+
+function fileIn(directory: string): string {
+  return join(directory, 'penstock.db');
+}
+
 /** Opens `penstock.db` in a directory, making both when missing (0700 and 0600: rules tell who runs what). */
 export function openDatabase(directory: string): DatabaseSync {
-  const file = join(directory, 'penstock.db');
+  const file = fileIn(directory);
   const database = connect(directory, file);
   try {
     prepare(database, file);

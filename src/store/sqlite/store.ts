@@ -3,7 +3,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Answer, Delta, HostChange, Row, RowKey, RowKind, Saved, Store } from '../store.ts';
 import { StoreFailed } from '../store.ts';
-import { messageOf, openDatabase } from './open.ts';
+import { messageOf, openDatabase, requireDatabase } from './open.ts';
 
 /** A larger way back is not kept: after a crash at just that moment the kernel is loaded anew instead. */
 const undoLimit = 10_000;
@@ -17,7 +17,9 @@ export class SqliteStore implements Store {
   /** What `revert` needs. */
   #last: { readonly revision: number; readonly undo: Delta; readonly answer?: Answer } | undefined;
 
-  constructor(directory: string) {
+  /** `mustExist`: only a state file that is there already; it is made otherwise. Throws `StoreFailed`. */
+  constructor(directory: string, { mustExist = false }: { readonly mustExist?: boolean } = {}) {
+    if (mustExist) requireDatabase(directory);
     this.#database = openDatabase(directory);
     this.#statements = prepareStatements(this.#database);
   }
