@@ -1,8 +1,8 @@
 """One machine of a test lab: reads a command per line, answers a line of JSON each. Runs inside a network namespace."""
-import json, socket, sys, threading, time
+import json, socket, struct, subprocess, sys, threading, time
 
 LIMIT = 0.7
-sockets, senders = {}, {}
+sockets, senders, errors = {}, {}, []
 
 
 def family(address):
@@ -29,9 +29,33 @@ def serve_tcp(server, name):
 
 
 def serve_udp(server, name):
+    """Answers a question that needs fragments by an answer as long."""
     while True:
-        _, peer = server.recvfrom(65535)
-        server.sendto(json.dumps([name, peer_text(peer)]).encode(), peer)
+        question, peer = server.recvfrom(65535)
+        answer = json.dumps([name, peer_text(peer)]).encode()
+        server.sendto(answer.ljust(len(question)) if len(question) > 1000 else answer, peer)
+
+
+def receive_all(s, count):
+    left = count
+    while left > 0:
+        chunk = s.recv(min(left, 65536))
+        if not chunk:
+            raise ConnectionError('%d of %d bytes missing' % (left, count))
+        left -= len(chunk)
+
+
+def serve_bulk(server):
+    """Takes as many bytes as the first eight say, and gives as many as the next eight say."""
+    while True:
+        conn, _ = server.accept()
+        try:
+            up, down = struct.unpack('!QQ', conn.recv(16, socket.MSG_WAITALL))
+            receive_all(conn, up)
+            conn.sendall(b'y' * down)
+        except OSError:
+            pass
+        conn.close()
 
 
 def listen(transport, address, port, name):
@@ -56,18 +80,26 @@ def connect(key, transport, address, port, source_port=0):
     return list(s.getsockname()[:2])
 
 
-def ask(key):
+def ask(key, size=100):
     s = sockets[key]
-    s.send(b'x' * 100)
-    answer = s.recv(2048)
+    s.send(b'x' * size)
+    answer = s.recv(65535)
     if not answer:
         raise ConnectionError('closed')
-    return json.loads(answer)
+    return json.loads(answer) + [len(answer)]
 
 
 def close(key):
     sockets.pop(key).close()
     return 'closed'
+
+
+def abort(key):
+    """Closes with a reset, after which the port is free at once."""
+    s = sockets.pop(key)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+    s.close()
+    return 'aborted'
 
 
 def spread(transport, address, port, count):
@@ -78,6 +110,100 @@ def spread(transport, address, port, count):
         found.append(mine + [ask('spread')[0]])
         close('spread')
     return found
+
+
+def flood(address, count):
+    """Opens flows that nobody answers: one datagram to each port from 10000 on."""
+    with socket.socket(family(address), socket.SOCK_DGRAM) as s:
+        for port in range(10000, 10000 + count):
+            s.sendto(b'x', (address, port))
+    return 'flooded'
+
+
+def recite(address, port, text):
+    """Answers each question by a fixed text."""
+    def serve(server):
+        while True:
+            conn, _ = server.accept()
+            while conn.recv(2048):
+                conn.sendall(text.encode())
+            conn.close()
+    server = socket.create_server((address, port))
+    threading.Thread(target=serve, args=(server,), daemon=True).start()
+    return 'listening'
+
+
+def question(key, text):
+    sockets[key].sendall(text.encode())
+    return sockets[key].recv(2048).decode()
+
+
+def offer(address, port):
+    """Listens for transfers."""
+    server = socket.create_server((address, port), family=family(address))
+    threading.Thread(target=serve_bulk, args=(server,), daemon=True).start()
+    return 'listening'
+
+
+def transfer(address, port, up, down):
+    with socket.create_connection((address, port), timeout=10) as s:
+        s.sendall(struct.pack('!QQ', up, down) + b'x' * up)
+        receive_all(s, down)
+    return 'transferred'
+
+
+def watch(version):
+    """Notes ICMP errors from now on: who sent each, its type and code, and where the packet that it is about went."""
+    v4 = version == 4
+    s = socket.socket(socket.AF_INET if v4 else socket.AF_INET6, socket.SOCK_RAW, 1 if v4 else 58)
+
+    def run():
+        while True:
+            packet, peer = s.recvfrom(65535)
+            error = packet[20:] if v4 else packet
+            if (error[0] != 3) if v4 else (error[0] >= 128):
+                continue
+            inner = error[8:]
+            to = socket.inet_ntop(s.family, inner[16:20] if v4 else inner[24:40])
+            errors.append([peer[0], error[0], error[1], to])
+    threading.Thread(target=run, daemon=True).start()
+    return 'watching'
+
+
+def noted():
+    found = errors[:]
+    errors.clear()
+    return found
+
+
+def forget_paths():
+    """What was learnt of path MTUs before."""
+    for version in '-4', '-6':
+        subprocess.run(['ip', version, 'route', 'flush', 'cache'], check=True)
+    return 'forgotten'
+
+
+def ping(address):
+    """True where an echo comes back within a second."""
+    v4 = family(address) == socket.AF_INET
+    mark = b'penstock'
+    # Type, code, checksum, number, sequence; for IPv6 the kernel adds the checksum.
+    echo = lambda checksum: struct.pack('!BBHHH', 8 if v4 else 128, 0, checksum, 1, 1) + mark
+    total = sum(struct.unpack('!8H', echo(0)))
+    total = (total >> 16) + (total & 0xffff)
+    with socket.socket(family(address), socket.SOCK_RAW, 1 if v4 else 58) as s:
+        s.settimeout(1)
+        s.sendto(echo(~total & 0xffff), (address, 0))
+        until = time.monotonic() + 1
+        try:
+            while time.monotonic() < until:
+                packet, peer = s.recvfrom(2048)
+                answer = packet[20:] if v4 else packet
+                if answer[0] == (0 if v4 else 129) and answer.endswith(mark) and peer[0] == address:
+                    return True
+        except OSError:
+            pass
+    return False
 
 
 def send(key, address, port):
@@ -103,6 +229,11 @@ def send(key, address, port):
     return 'sending'
 
 
+def hush(key):
+    senders[key]['stop'] = True
+    return 'silent'
+
+
 def heard(key):
     """What the sender has noted since it was last asked."""
     state = senders[key]
@@ -111,7 +242,10 @@ def heard(key):
     return found
 
 
-commands = dict(listen=listen, connect=connect, ask=ask, close=close, spread=spread, send=send, heard=heard)
+commands = dict(listen=listen, connect=connect, ask=ask, close=close, spread=spread, send=send, heard=heard,
+                offer=offer, transfer=transfer, watch=watch, noted=noted, ping=ping,
+                forget_paths=forget_paths, hush=hush, abort=abort, flood=flood,
+                recite=recite, question=question)
 print(json.dumps({'answer': 'ready'}), flush=True)
 for line in sys.stdin:
     name, *args = json.loads(line)

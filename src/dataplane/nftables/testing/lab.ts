@@ -11,9 +11,17 @@ const program = new URL('host.py', import.meta.url).pathname;
 export interface Host {
   listen(transport: 'tcp' | 'udp', address: string, port: number): Promise<void>;
   connect(key: string, transport: 'tcp' | 'udp', address: string, port: number, from?: number): Promise<void>;
-  /** Sends 100 bytes through a connection; gives the machine that answers, and whom it saw. */
-  ask(key: string): Promise<{ readonly name: string; readonly peer: string }>;
+  /**
+   * Sends `size` bytes (100) through a connection; gives the machine that answers, whom it saw, and the answer's length,
+   * which is `size` as well for datagrams of more than 1,000.
+   */
+  ask(
+    key: string,
+    size?: number,
+  ): Promise<{ readonly name: string; readonly peer: string; readonly length: number }>;
   close(key: string): Promise<void>;
+  /** Closes with a reset, after which the port can be used again at once. */
+  abort(key: string): Promise<void>;
   /** Opens `count` flows; gives each one's own address and port, and the machine that answered. */
   spread(
     transport: 'tcp' | 'udp',
@@ -23,18 +31,38 @@ export interface Host {
   ): Promise<readonly (readonly [address: string, port: number, name: string])[]>;
   /** Starts to send datagrams without a pause. */
   send(key: string, address: string, port: number): Promise<void>;
+  /** Ends what `send` began. */
+  hush(key: string): Promise<void>;
   /** How many datagrams were sent, and who answered how many, since the last time. */
   heard(key: string): Promise<{ readonly sent: number; readonly answers: Readonly<Record<string, number>> }>;
+  /** Opens so many UDP flows to one address that nobody answers. */
+  flood(address: string, count: number): Promise<void>;
+  /** Listens for TCP, and answers any question by `text`. */
+  recite(address: string, port: number, text: string): Promise<void>;
+  /** Asks `text` through a connection; gives the answer. */
+  question(key: string, text: string): Promise<string>;
+  /** Listens for transfers. */
+  offer(address: string, port: number): Promise<void>;
+  /** Sends so many bytes by TCP to one that offers, and receives so many; rejects unless all arrive. */
+  transfer(address: string, port: number, up: number, down: number): Promise<void>;
+  /** Notes the ICMP errors that arrive from now on. */
+  watch(version: 4 | 6): Promise<void>;
+  /** Those since the last time: who sent each, its type and code, and where the packet that it is about went. */
+  noted(): Promise<readonly (readonly [from: string, type: number, code: number, about: string])[]>;
+  /** Forgets the path MTUs that were learnt. */
+  forgetPaths(): Promise<void>;
+  ping(address: string): Promise<boolean>;
 }
 
 /**
  * Client 10.0.0.2 and fd00::2 behind the gateway's 10.0.0.1; machines m1, m2, ... 10.1.0.1, 10.1.0.2, ... and
  * fd01::1, ... on one link with the gateway's 10.1.0.254. The frontends 203.0.113.1, .2 and 2001:db8:f::1 are the
- * gateway's own.
+ * gateway's own. Behind 10.1.0.200 and fd01::c8, a hop that passes at most 1,400 bytes on, 10.2.0.1 and fd02::1 is far.
  */
 export interface Lab {
   readonly client: Host;
   readonly machines: readonly Host[];
+  readonly far: Host;
   /** A host that is the gateway itself. */
   readonly gateway: Host;
   close(): Promise<void>;
@@ -96,6 +124,24 @@ export async function buildLab(machineCount: number): Promise<Lab> {
       }
       machines.push(machine.host);
     }
+    const hop = name('hop');
+    await execa('ip', ['netns', 'add', hop]);
+    namespaces.push(hop);
+    const far = await attach(
+      'far',
+      `ip link add tohop type veth peer name eth0 netns ${hop}
+       ip link set tohop master machines; ip link set tohop up
+       ip -n ${hop} link add tofar type veth peer name eth0 netns NS
+       ip -n ${hop} addr add 10.1.0.200/24 dev eth0; ip -n ${hop} addr add fd01::c8/64 dev eth0 nodad
+       ip -n ${hop} addr add 10.2.0.254/24 dev tofar; ip -n ${hop} addr add fd02::fe/64 dev tofar nodad
+       ip -n ${hop} link set tofar mtu 1400; ip -n ${hop} link set tofar up; ip -n ${hop} link set eth0 up
+       ip netns exec ${hop} sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+       ip -n ${hop} route add default via 10.1.0.254; ip -n ${hop} route add default via fd01::fe
+       ip -n NS link set lo up; ip -n NS addr add 10.2.0.1/24 dev eth0
+       ip -n NS addr add fd02::1/64 dev eth0 nodad; ip -n NS link set eth0 up
+       ip -n NS route add default via 10.2.0.254; ip -n NS route add default via fd02::fe
+       ip route add 10.2.0.0/24 via 10.1.0.200; ip route add fd02::/64 via fd01::c8`,
+    );
     const gateway = await startHost(['python3', program]);
     hosts.push(gateway);
     for (let number = 1; number <= machineCount; number += 1) {
@@ -112,7 +158,12 @@ export async function buildLab(machineCount: number): Promise<Lab> {
         });
       });
     }
-    return { client: client.host, machines, gateway: gateway.host, close };
+    for (const farAway of ['10.2.0.1', 'fd02::1']) {
+      await retry(async () => {
+        if (!(await gateway.host.ping(farAway))) throw new Error(`${farAway} does not answer`);
+      });
+    }
+    return { client: client.host, machines, far: far.host, gateway: gateway.host, close };
   } catch (error) {
     await close();
     throw error;
@@ -183,9 +234,9 @@ async function startHost([file = '', ...args]: readonly string[]): Promise<Start
       async connect(key, transport, address, port, from = 0) {
         await command('connect', key, transport, address, port, from);
       },
-      async ask(key) {
-        const [name, peer] = (await command('ask', key)) as [string, string];
-        return { name, peer };
+      async ask(key, size = 100) {
+        const [name, peer, length] = (await command('ask', key, size)) as [string, string, number];
+        return { name, peer, length };
       },
       async close(key) {
         await command('close', key);
@@ -196,8 +247,41 @@ async function startHost([file = '', ...args]: readonly string[]): Promise<Start
       async send(key, address, port) {
         await command('send', key, address, port);
       },
+      async hush(key) {
+        await command('hush', key);
+      },
       async heard(key) {
         return (await command('heard', key)) as { sent: number; answers: Record<string, number> };
+      },
+      async flood(address, count) {
+        await command('flood', address, count);
+      },
+      async recite(address, port, text) {
+        await command('recite', address, port, text);
+      },
+      async question(key, text) {
+        return String(await command('question', key, text));
+      },
+      async offer(address, port) {
+        await command('offer', address, port);
+      },
+      async transfer(address, port, up, down) {
+        await command('transfer', address, port, up, down);
+      },
+      async watch(version) {
+        await command('watch', version);
+      },
+      async noted() {
+        return (await command('noted')) as [string, number, number, string][];
+      },
+      async forgetPaths() {
+        await command('forget_paths');
+      },
+      async abort(key) {
+        await command('abort', key);
+      },
+      async ping(address) {
+        return (await command('ping', address)) === true;
       },
     },
   };
