@@ -533,7 +533,7 @@ describe('beside others', () => {
     await lab.client.ask('through');
     const damages = [
       ['flush', 'ruleset'],
-      ['flush', 'chain', 'inet', 'penstock', 'guard4'],
+      ['flush', 'chain', 'inet', 'penstock', 'live_nat4'],
       ['flush', 'map', 'inet', 'penstock', 'nat4'],
       ['delete', 'table', 'inet', 'penstock'],
     ];

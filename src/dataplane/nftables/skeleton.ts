@@ -133,15 +133,8 @@ function familyChains(family: Family): readonly ChainDefinition[] {
   const hasPorts = 'meta l4proto { tcp, udp }';
   // An ICMP error carries the mark of the flow it is about, but has no ports.
   const passErrors = 'meta l4proto { icmp, ipv6-icmp } accept';
-  const cut = 'ct status dnat drop';
-  const classes = (anyPort: string, port: string): string => {
-    const pairs: string[] = [];
-    for (const affinity of affinities) {
-      pairs.push(`${byte(flowClass.balanced + affinityNumber[affinity])} : goto ${port}`);
-      pairs.push(`${byte(flowClass.balancedAnyPort + affinityNumber[affinity])} : goto ${anyPort}`);
-    }
-    return pairs.join(', ');
-  };
+  // What a helper expects (the data of FTP, say) has its master's mark and translation, but an endpoint of its own.
+  const cut = 'ct status & (dnat | expected) == dnat drop';
   return [
     ...ringSizes.flatMap((size) => [
       hashing('five-tuple', size, f, `${ip} saddr . th sport . ${ip} daddr . th dport . meta l4proto`),
@@ -202,13 +195,8 @@ function familyChains(family: Family): readonly ChainDefinition[] {
       ],
     },
     {
-      name: `guard${f}`,
+      name: `begun${f}`,
       rules: [
-        `ct mark & 0xff000000 vmap { ${byte(flowClass.nat)} : goto live_nat${f}, ` +
-          `${byte(flowClass.natAnyPort)} : goto live_nat_any${f}, ` +
-          `${classes(`live_balanced_any${f}`, `live_balanced${f}`)} }`,
-        'ct state != new return',
-        'ct status & dnat == 0 return',
         `${hasPorts} ${through} . ${backend} . ct reply proto-src @nat_live${f} ct mark set ${byte(flowClass.nat)} accept`,
         `${throughAny} . ${backend} @nat_any_live${f} ct mark set ${byte(flowClass.natAnyPort)} accept`,
       ],
@@ -217,13 +205,28 @@ function familyChains(family: Family): readonly ChainDefinition[] {
       name: `masquerade${f}`,
       rules: [
         `${ip} saddr @backends${f} masquerade`,
-        `ct mark & 0xff000000 vmap { ${byte(flowClass.nat)} : goto masquerade_port${f}, ` +
-          `${byte(flowClass.natAnyPort)} : goto masquerade_any${f}, ` +
-          `${classes(`masquerade_any${f}`, `masquerade_port${f}`)} }`,
+        `ct mark & 0xff000000 vmap { ${classes(`masquerade_port${f}`, `masquerade_any${f}`).join(', ')} }`,
       ],
     },
     { name: `masquerade_port${f}`, rules: [`${hasPorts} ${through} @masq${f} masquerade`] },
     { name: `masquerade_any${f}`, rules: [`${throughAny} @masq_any${f} masquerade`] },
+  ];
+}
+
+/** What becomes of each class of flows; those of balanced rules go the same way as NAT's unless something else is said. */
+function classes(
+  port: string,
+  anyPort: string,
+  balanced = port,
+  balancedAnyPort = anyPort,
+): readonly string[] {
+  return [
+    `${byte(flowClass.nat)} : goto ${port}`,
+    `${byte(flowClass.natAnyPort)} : goto ${anyPort}`,
+    ...affinities.flatMap((affinity) => [
+      `${byte(flowClass.balanced + affinityNumber[affinity])} : goto ${balanced}`,
+      `${byte(flowClass.balancedAnyPort + affinityNumber[affinity])} : goto ${balancedAnyPort}`,
+    ]),
   ];
 }
 
@@ -236,7 +239,18 @@ function hashing(affinity: Affinity, size: RingSize, family: Family, fields: str
 
 function hookChains(): readonly ChainDefinition[] {
   const classify = 'meta l4proto @gate meta nfproto vmap { ipv4 : goto classify4, ipv6 : goto classify6 }';
-  const guard = 'meta nfproto vmap { ipv4 : goto guard4, ipv6 : goto guard6 }';
+  const live = ([4, 6] as const).flatMap((f) =>
+    classes(`live_nat${f}`, `live_nat_any${f}`, `live_balanced${f}`, `live_balanced_any${f}`).map(
+      (each) => `ipv${f} . ${each}`,
+    ),
+  );
+  // Every packet comes here, most of them not ours: one look-up tells both family and class.
+  const guard = [
+    `meta nfproto . ct mark & 0xff000000 vmap { ${live.join(', ')} }`,
+    'ct state != new return',
+    'ct status & dnat == 0 return',
+    'meta nfproto vmap { ipv4 : goto begun4, ipv6 : goto begun6 }',
+  ];
   return [
     // The usual places of destination NAT, so that a foreign chain can be put before or after it as for any other.
     { name: 'prerouting', hook: 'nat hook prerouting priority -100', rules: [classify] },
@@ -246,9 +260,9 @@ function hookChains(): readonly ChainDefinition[] {
     {
       name: 'guard_prerouting',
       hook: 'filter hook prerouting priority -90',
-      rules: ['iif lo return', guard],
+      rules: ['iif lo return', ...guard],
     },
-    { name: 'guard_output', hook: 'filter hook output priority -90', rules: [guard] },
+    { name: 'guard_output', hook: 'filter hook output priority -90', rules: guard },
     {
       name: 'postrouting',
       hook: 'nat hook postrouting priority 100',
