@@ -63,7 +63,7 @@ export function kernelFilters(selection: FlowSelection, marks: FlowMarks): reado
       const { endpoint, backend } = selection;
       // A flow may have lost the race for its mark against the commit; through one port it is known without.
       const mark =
-        endpoint.port === 0 ? markFilter(marks.natAnyPort, classMask) : markFilter(0, anyPortBit(marks));
+        endpoint.port === 0 ? markFilter(marks.natAnyPort, classMask) : markFilter(0, otherClassBits(marks));
       return [filter(endpoint.address, mark, toEndpoint(endpoint), { source: addressBytes(backend) })];
     }
     case 'endpoint': {
@@ -82,7 +82,11 @@ export function kernelFilters(selection: FlowSelection, marks: FlowMarks): reado
     }
     case 'knocking': {
       const { endpoint } = selection;
-      return [filter(endpoint.address, [], toEndpoint(endpoint), { source: addressBytes(endpoint.address) })];
+      // With the port, because an endpoint may lead to another port of its own address; the kernel reads no port without
+      // a protocol.
+      const { destination, destinationPort, protocol } = toEndpoint(endpoint);
+      const itself = { source: destination, protocol, sourcePort: destinationPort };
+      return [filter(endpoint.address, [], toEndpoint(endpoint), itself)];
     }
   }
 }
@@ -182,9 +186,9 @@ function toEndpoint({ address, transport, port }: Endpoint): TupleFilter {
   return port === 0 ? { destination, protocol } : { destination, protocol, destinationPort: port };
 }
 
-/** The bit in which the classes of one port and of any port of NAT differ, and which foreign marks lack. */
-function anyPortBit(marks: FlowMarks): number {
-  return (marks.nat ^ marks.natAnyPort) >>> 0;
+/** The bits in which the other classes differ from that of NAT through one port, and which foreign marks lack. */
+function otherClassBits({ nat, natAnyPort, balanced, balancedAnyPort }: FlowMarks): number {
+  return ((nat ^ natAnyPort) | (nat ^ balanced) | (nat ^ balancedAnyPort)) >>> 0;
 }
 
 /** The address in hexadecimal, the protocol's number, and the port. */

@@ -79,6 +79,7 @@ export class NftablesDataPlane implements DataPlane {
   #ending: FlowSelection[] = [];
   /** Loaded, and the flows from before not yet compared with it. */
   #unchecked: ForwardingTable | undefined;
+  #comparing = false;
   #background: Promise<void> | undefined;
 
   constructor(options: NftablesOptions) {
@@ -128,6 +129,7 @@ export class NftablesDataPlane implements DataPlane {
   load(table: ForwardingTable, stamp: Stamp): Promise<void> {
     return this.#inTurn(async () => {
       const { scratch, questions } = this.#open();
+      await this.#compared();
       const shape = readShape(questions);
       const next = { stamp, sequence: nextSequence(shape.stamp?.sequence ?? 0) };
       const context = {
@@ -154,6 +156,7 @@ export class NftablesDataPlane implements DataPlane {
   commit(change: Change, stamp: Stamp): Promise<void> {
     return this.#inTurn(async () => {
       const { questions, flows } = this.#open();
+      await this.#compared();
       const previous = this.#stamp;
       if (previous === undefined) throw new CommitFailed('nothing is loaded that could be changed', '');
       const next = { stamp, sequence: nextSequence(previous.sequence) };
@@ -304,9 +307,12 @@ export class NftablesDataPlane implements DataPlane {
   #inBackground(added: readonly Entry[]): void {
     for (const { endpoint } of added) this.#ending.push({ kind: 'knocking', endpoint });
     if (this.#background !== undefined || (this.#ending.length === 0 && !this.#unchecked)) return;
-    this.#background = this.#sweep().finally(() => {
-      this.#background = undefined;
-    });
+    this.#background = this.#sweep();
+  }
+
+  /** Flows of a later table must not be compared with this one: they would end as not allowed. */
+  async #compared(): Promise<void> {
+    if (this.#unchecked !== undefined || this.#comparing) await this.#background;
   }
 
   async #sweep(): Promise<void> {
@@ -316,13 +322,17 @@ export class NftablesDataPlane implements DataPlane {
       this.#ending = [];
       this.#unchecked = undefined;
       try {
+        this.#comparing = table !== undefined;
         if (table)
           await this.#held?.flows.endStale({ entries: () => tableEntries(table), rings: tableRings(table) });
+        this.#comparing = false;
         if (selections.length > 0) await this.#held?.flows.end(selections);
       } catch (error) {
         this.#logger.error({ err: error }, 'flows that the table does not allow could not be ended');
       }
     }
+    // Not a turn later: what came in between would wait for the next change.
+    this.#background = undefined;
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
