@@ -3,7 +3,6 @@ import { setImmediate } from 'node:timers/promises';
 import { status } from '@grpc/grpc-js';
 import type { GatewayContract, GatewayEvent, Plan, Snapshot } from '../gateway/contract.ts';
 import type { Mapping } from '../ports/mapping.ts';
-import { Refusal } from '../resources/refusal.ts';
 import type { Answer } from '../wire/client.ts';
 import { inChunks } from './chunk.ts';
 import { mappingSize, toPlan } from './plan.ts';
@@ -17,7 +16,6 @@ export async function* watch(
   gone: AbortSignal,
   stopping: AbortSignal,
 ): AsyncGenerator<Sent<'Event'>, void, undefined> {
-  refuseFuture(afterRevision, gateway.snapshot().revision);
   const done = new AbortController();
   const over = AbortSignal.any([gone, stopping, done.signal]);
   const snapshot = afterRevision === 0 ? gateway.snapshot() : undefined;
@@ -42,19 +40,6 @@ export async function* watch(
     const message = 'the agent is stopping; the kernel goes on forwarding';
     throw new CallRejected(status.UNAVAILABLE, 'STOPPING', message);
   }
-}
-
-/** A gateway that lost its state counts anew: who waited for its old revisions would miss all until then. */
-function refuseFuture(afterRevision: number, current: number): void {
-  if (afterRevision <= current) return;
-  throw new Refusal([
-    {
-      field: 'after_revision',
-      reason: 'REVISION_UNAVAILABLE',
-      description: `revision ${afterRevision} is yet to come, the current one is ${current}; watch from 0 to start with a snapshot`,
-      metadata: { current: String(current) },
-    },
-  ]);
 }
 
 /**

@@ -39,10 +39,8 @@ export class EventLog {
   async *follow(afterRevision: number, signal: AbortSignal): AsyncGenerator<GatewayEvent> {
     const reader = new Reader();
     if (afterRevision !== 0) {
-      // A revision to come is another history's: of a gateway that has lost its state file since, or got an old one.
-      if (afterRevision < this.#completeSince || afterRevision > this.#latest) {
-        throw unavailable(afterRevision, this.#completeSince, this.#latest);
-      }
+      if (afterRevision < this.#completeSince) throw unavailable(afterRevision, this.#completeSince);
+      if (afterRevision > this.#latest) throw yetToCome(afterRevision, this.#latest);
       for (const event of this.#kept) if (event.revision > afterRevision) reader.push(event);
     }
     const stop = () => reader.close();
@@ -101,13 +99,25 @@ function mappingsIn(event: GatewayEvent): number {
   return event.plan.assigned.length + event.plan.released.length + 2 * event.plan.remapped.length;
 }
 
-function unavailable(asked: number, oldest: number, latest: number): Refusal {
+function unavailable(asked: number, oldest: number): Refusal {
   return new Refusal([
     {
       field: 'after_revision',
       reason: 'REVISION_UNAVAILABLE',
-      description: `revision ${asked}: events are kept after revision ${oldest}, and the gateway is at ${latest}; watch from 0 to start with a snapshot`,
+      description: `revision ${asked}: events are kept after revision ${oldest} only; watch from 0 to start with a snapshot`,
       metadata: { oldest: String(oldest) },
+    },
+  ]);
+}
+
+/** A gateway that lost its state counts anew: who waited for its old revisions would miss all until then. */
+function yetToCome(asked: number, current: number): Refusal {
+  return new Refusal([
+    {
+      field: 'after_revision',
+      reason: 'REVISION_UNAVAILABLE',
+      description: `revision ${asked} is yet to come, the current one is ${current}; watch from 0 to start with a snapshot`,
+      metadata: { current: String(current) },
     },
   ]);
 }
