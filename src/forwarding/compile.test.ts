@@ -36,6 +36,11 @@ function drop(state: State, ...names: readonly string[]): State {
   return { table: compile(state.table, new Map(names.map((name) => [name, undefined])), ports), ports };
 }
 
+test('a change of nothing leaves the load balancers the same object', () => {
+  const state = put(nothing, loadBalancer('web'));
+  expect(put(state).table.loadBalancers).toBe(state.table.loadBalancers);
+});
+
 function compiled(state: State, name = 'web'): CompiledLoadBalancer {
   const found = state.table.loadBalancers.get(name);
   if (found === undefined) throw new Error(`no ${name}`);

@@ -1,5 +1,6 @@
 // From what is declared and assigned to the flat table: only what changed is compiled, all else stays the same object.
 import { Map as PersistentMap } from 'immutable';
+import { noPorts } from '../ports/assign.ts';
 import type { LoadBalancerPorts, Ports } from '../ports/assignment.ts';
 import type { IpAddress } from '../resources/address.ts';
 import type { LoadBalancer } from '../resources/model.ts';
@@ -58,14 +59,12 @@ export function* compileInSteps(
     yield;
   }
   return {
-    loadBalancers: compiled.asImmutable(),
+    loadBalancers: compiled.wasAltered() ? compiled.asImmutable() : previous.loadBalancers,
     backends: withUses(previous.backends, backends),
     localAddresses: withUses(previous.localAddresses, localAddresses),
     ringNumbers: releaseRingNumbers(ringNumbers, changed, previous.loadBalancers),
   };
 }
-
-const noPorts: LoadBalancerPorts = new Map();
 
 function compileLoadBalancer(
   before: CompiledLoadBalancer | undefined,

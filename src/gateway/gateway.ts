@@ -232,31 +232,28 @@ export class Gateway implements GatewayContract {
         if (answer !== undefined) await this.#parts.store.remember(state.revision, answer);
         return unchanged;
       }
-      return this.#carryOut(next, proposed.changed.keys(), change, mappings, options.requestId);
+      return this.#carryOut(next, proposed, change, mappings, options.requestId);
     });
   }
 
   /** Journal, then commit; on any failure both are as before. */
   async #carryOut(
     next: State,
-    changed: Iterable<string>,
+    proposed: ConfigurationChange,
     change: Change,
     mappings: MappingChanges,
     requestId: string | undefined,
   ): Promise<Applied> {
     const { store, host } = this.#parts;
-    const names = [...changed];
+    const names = [...proposed.changed.keys()];
     const before = this.#state;
     const expected: Applied = { revision: next.revision, plan: planOf(mappings, change, 0) };
     const answer = await answerOf(requestId, expected);
-    const breathe = async (): Promise<void> => {
-      if (names.length > 1) await nextTurn();
-    };
-    await breathe();
+    await this.#breathe(proposed);
     const delta = deltaBetween(before, next, names);
-    await breathe();
+    await this.#breathe(proposed);
     const undo = deltaBetween(next, before, names);
-    await breathe();
+    await this.#breathe(proposed);
     await store.save(next.revision, delta, undo, answer);
     const begun = performance.now();
     try {
@@ -404,8 +401,8 @@ export class Gateway implements GatewayContract {
   }
 
   /** Lets other work have a turn between the stages of a large change. */
-  async #breathe({ changed }: ConfigurationChange): Promise<void> {
-    if (changed.size > 1) await nextTurn();
+  async #breathe(proposed: ConfigurationChange): Promise<void> {
+    if (isLarge(proposed)) await nextTurn();
   }
 
   /** None where the endpoint leads elsewhere by now: the counters are those of another machine then. */
@@ -440,6 +437,16 @@ export class Gateway implements GatewayContract {
   #now(): number {
     return (this.#parts.now ?? Date.now)();
   }
+}
+
+/** Where a stage may take some milliseconds: by what is looked at, which is whole load balancers. */
+function isLarge({ changed }: ConfigurationChange): boolean {
+  if (changed.size > 1) return true;
+  for (const { before, after } of changed.values()) {
+    const members = (after ?? before)?.backendPools.reduce((sum, pool) => sum + pool.members.length, 0) ?? 0;
+    if (members > 1_000) return true;
+  }
+  return false;
 }
 
 /** Lets other work have a turn whenever the steps have taken so many milliseconds. */
