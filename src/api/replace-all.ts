@@ -20,7 +20,7 @@ export interface ReplaceAllLimits {
   readonly quiet: number;
 }
 
-export const replaceAllLimits: ReplaceAllLimits = {
+const replaceAllLimits: ReplaceAllLimits = {
   bytes: 512 * 1024 * 1024,
   items: 2_000_000,
   quiet: 60_000,

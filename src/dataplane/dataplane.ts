@@ -1,6 +1,6 @@
 // The border to the kernel. Each plane carries out the same forwarding table; nothing else crosses.
 import type { Change } from '../forwarding/change.ts';
-import type { Endpoint, Entry, ForwardingTable } from '../forwarding/table.ts';
+import type { Entry, ForwardingTable } from '../forwarding/table.ts';
 
 export interface DataPlane {
   readonly kind: 'nftables' | 'xdp' | 'fake';
@@ -93,9 +93,4 @@ export class CommitFailed extends Error {
     super(summary);
     this.log = log;
   }
-}
-
-/** True where two endpoints are the same. */
-export function sameEndpoint(a: Endpoint, b: Endpoint): boolean {
-  return a.address === b.address && a.transport === b.transport && a.port === b.port;
 }

@@ -9,7 +9,7 @@ import { hashPair, hashText } from './member-hash.ts';
 import type { Ring, RingMember, RingSize } from './table.ts';
 
 /** As many as a slot's 16 bits can name. Pools are far smaller. */
-export const maximumRingMembers = 65_535;
+const maximumRingMembers = 65_535;
 
 const offsetSeed = 0x6f666673;
 const stepSeed = 0x73746570;

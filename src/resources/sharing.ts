@@ -1,7 +1,7 @@
 // What is equal to what it replaces stays the same object, so that later stages see by identity what changed.
 
 /** Deep equality of plain data; costs nothing where both are one object. */
-export function sameData(one: unknown, other: unknown): boolean {
+function sameData(one: unknown, other: unknown): boolean {
   if (one === other) return true;
   if (typeof one !== 'object' || typeof other !== 'object' || one === null || other === null) return false;
   const entries = Object.entries(one);

@@ -3,7 +3,7 @@ import { Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { google } from './generated/proto.js';
 
 /** `google.rpc.ErrorInfo.domain` of every error that Penstock gives a reason for. */
-export const errorDomain = 'penstock';
+const errorDomain = 'penstock';
 
 const detailsKey = 'grpc-status-details-bin';
 const errorInfoType = 'type.googleapis.com/google.rpc.ErrorInfo';

@@ -32,7 +32,6 @@ export const schema = `
     revision INTEGER NOT NULL,
     body BLOB NOT NULL
   );
-  CREATE INDEX answers_by_revision ON answers (revision);
 
   CREATE TABLE host_changes (
     kind TEXT NOT NULL,
