@@ -29,7 +29,10 @@ export interface DataPlane {
   /** A cheap check that the kernel still runs what was committed (well under a millisecond). */
   verify(): Promise<Verdict>;
 
-  /** Removes everything that the plane ever put into the kernel, and ends the flows. The plane can be opened again. */
+  /**
+   * Removes everything that the plane ever put into the kernel, and ends the flows. Only for a plane that is open; it can
+   * be opened again.
+   */
   flush(): Promise<void>;
 
   /** Lets go of processes and sockets. The kernel goes on forwarding. */

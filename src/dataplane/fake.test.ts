@@ -171,6 +171,10 @@ describe('the fake data plane', () => {
     expect((await new FakeDataPlane({ kernel: next.kernel }).open()).stamp).toBeUndefined();
   });
 
+  it('is not flushed before it is open, as no plane is', async () => {
+    await expect(new FakeDataPlane().flush()).rejects.toThrow('not open');
+  });
+
   test('refuses changes before the first load', async () => {
     const fresh = new FakeDataPlane({ kernel: new FakeKernel() });
     await fresh.open();

@@ -23,7 +23,7 @@ export interface FakeDataPlaneOptions {
   readonly kernel?: FakeKernel;
 }
 
-/** Use it like any plane: `open` first; after `close`, or before `load` on an empty kernel, `commit` is refused. */
+/** Use it like any plane: `open` first, also to `flush`; after `close`, or before `load` on an empty kernel, `commit` is refused. */
 export class FakeDataPlane implements DataPlane {
   readonly kind = 'fake';
   readonly kernel: FakeKernel;
@@ -92,6 +92,7 @@ export class FakeDataPlane implements DataPlane {
   }
 
   async flush(): Promise<void> {
+    if (!this.#opened) throw new Error('the data plane is not open');
     this.kernel.clear();
     this.#expected = undefined;
     this.#opened = false;
