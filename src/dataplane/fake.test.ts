@@ -171,7 +171,7 @@ describe('the fake data plane', () => {
     expect((await new FakeDataPlane({ kernel: next.kernel }).open()).stamp).toBeUndefined();
   });
 
-  it('is not flushed before it is open, as no plane is', async () => {
+  test('is not flushed before it is open, as no plane is', async () => {
     await expect(new FakeDataPlane().flush()).rejects.toThrow('not open');
   });
 
