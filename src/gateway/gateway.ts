@@ -22,7 +22,7 @@ import { applyChangeSet, replaceConfigurationInSteps } from '../resources/config
 import type { ChangeSetDraft, LoadBalancerDraft } from '../resources/draft.ts';
 import type { LoadBalancer } from '../resources/model.ts';
 import { Refusal } from '../resources/refusal.ts';
-import type { Answer, Delta, Saved, Store } from '../store/store.ts';
+import type { Answer, FormerRow, Saved, Store } from '../store/store.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { packAnswer, unpackAnswer } from './answers.ts';
 import type {
@@ -37,8 +37,8 @@ import type {
 import { EventLog } from './events.ts';
 import { planOf } from './plan.ts';
 import { SerialQueue } from './queue.ts';
-import { applyDelta, stateFromRows } from './restore.ts';
-import { deltaBetween } from './rows.ts';
+import { rowsBefore, stateFromRows } from './restore.ts';
+import { rowChanges } from './rows.ts';
 import { snapshotOf } from './snapshot.ts';
 import type { State } from './state.ts';
 
@@ -250,11 +250,7 @@ export class Gateway implements GatewayContract {
     const expected: Applied = { revision: next.revision, plan: planOf(mappings, change, 0) };
     const answer = await answerOf(requestId, expected);
     await this.#breathe(proposed);
-    const delta = deltaBetween(before, next, names);
-    await this.#breathe(proposed);
-    const undo = deltaBetween(next, before, names);
-    await this.#breathe(proposed);
-    await store.save(next.revision, delta, undo, answer);
+    await store.save(next.revision, rowChanges(before, next, names), answer);
     const begun = performance.now();
     try {
       await host.addAddresses(change.localAddressesAdded);
@@ -463,10 +459,13 @@ async function stepByStep<Result>(steps: Generator<void, Result, void>): Promise
 }
 
 /** From the revision before the stored one, which a crash between journal and commit left in the kernel. */
-function wayForward(saved: Saved, undo: Delta): { readonly state: State; readonly change: Change } {
-  const before = stateFromRows(saved.revision - 1, applyDelta(saved.rows, undo)).table;
+function wayForward(
+  saved: Saved,
+  undo: readonly FormerRow[],
+): { readonly state: State; readonly change: Change } {
+  const before = stateFromRows(saved.revision - 1, rowsBefore(saved.rows, undo)).table;
   const stored = stateFromRows(saved.revision, saved.rows);
-  const names = new Set([...undo.put, ...undo.delete].flatMap(({ key }) => key[0] ?? []));
+  const names = new Set(undo.flatMap(({ key }) => key[0] ?? []));
   const changed = new Map([...names].map((name) => [name, stored.configuration.get(name)]));
   // New rings have the numbers that were stored: given out anew, they might go to the pools in another order.
   const ringNumbers = before.ringNumbers.merge(stored.table.ringNumbers);

@@ -1,6 +1,7 @@
 // Where each member stands in its pool's order, as numbers that only have to rise: a member that comes or goes leaves
 // the others' rows alone.
 import type { BackendPool } from '../resources/model.ts';
+import { differingPart } from './differing-part.ts';
 
 const known = new WeakMap<BackendPool, readonly number[]>();
 
@@ -21,11 +22,21 @@ export function rememberPositions(pool: BackendPool, positions: readonly number[
 
 function carriedOver(pool: BackendPool, earlier: BackendPool): readonly number[] {
   const had = positionsOf(earlier);
-  const before = new Map(earlier.members.map((member, index) => [member.id, had[index] ?? index]));
-  let last = -1;
-  return pool.members.map((member) => {
-    const kept = before.get(member.id);
+  const { start, formerEnd, presentEnd } = differingPart(
+    earlier.members.length,
+    pool.members.length,
+    (former, present) => earlier.members[former]?.id === pool.members[present]?.id,
+  );
+  const moved = new Map(
+    earlier.members.slice(start, formerEnd).map(({ id }, index) => [id, had[start + index]]),
+  );
+  const positions = had.slice(0, start);
+  let last = positions.at(-1) ?? -1;
+  for (let index = start; index < pool.members.length; index += 1) {
+    const id = pool.members[index]?.id ?? '';
+    const kept = index < presentEnd ? moved.get(id) : had[index - presentEnd + formerEnd];
     last = kept !== undefined && kept > last ? kept : last + 1;
-    return last;
-  });
+    positions.push(last);
+  }
+  return positions;
 }

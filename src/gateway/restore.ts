@@ -5,7 +5,7 @@ import { compile, emptyTable } from '../forwarding/compile.ts';
 import { emptyPorts } from '../ports/assign.ts';
 import type { LoadBalancerPorts, PortAssignment, Ports, RulePorts } from '../ports/assignment.ts';
 import type { BackendPool, LoadBalancer, Member } from '../resources/model.ts';
-import type { Delta, Row, RowKey } from '../store/store.ts';
+import type { FormerRow, Row, RowKey } from '../store/store.ts';
 import { rememberPositions } from './positions.ts';
 import type { StoredLoadBalancer } from './rows.ts';
 import type { State } from './state.ts';
@@ -22,10 +22,11 @@ export function stateFromRows(revision: number, rows: Iterable<Row>): State {
   return { revision, configuration, ports, table: compile(emptyTable(collected.rings), changed, ports) };
 }
 
-/** Rows as they are after a delta. */
-export function applyDelta(rows: readonly Row[], delta: Delta): readonly Row[] {
-  const touched = new Set([...delta.delete, ...delta.put].map(textOf));
-  return [...rows.filter((row) => !touched.has(textOf(row))), ...delta.put];
+/** The rows of the revision before. */
+export function rowsBefore(rows: readonly Row[], undo: readonly FormerRow[]): readonly Row[] {
+  const touched = new Set(undo.map(textOf));
+  const former = undo.flatMap(({ value, ...key }) => (value === undefined ? [] : [{ ...key, value }]));
+  return [...rows.filter((row) => !touched.has(textOf(row))), ...former];
 }
 
 function textOf({ kind, key }: RowKey): string {

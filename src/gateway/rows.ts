@@ -1,27 +1,28 @@
 // The difference of two states as rows of the store: what changed is written, and nothing else.
 import type { LoadBalancerPorts, RulePorts } from '../ports/assignment.ts';
-import type { BackendPool, LoadBalancer } from '../resources/model.ts';
-import type { Delta, Row, RowKey } from '../store/store.ts';
+import type { BackendPool, LoadBalancer, Member } from '../resources/model.ts';
+import type { RowChange, RowKey } from '../store/store.ts';
+import { differingPart } from './differing-part.ts';
 import { positionsOf } from './positions.ts';
 import type { State } from './state.ts';
 
-/** The rows that lead from one state to the other; swap the two for the way back. */
-export function deltaBetween(before: State, after: State, changed: Iterable<string>): Delta {
-  const delta: MutableDelta = { put: [], delete: [] };
-  for (const name of changed) {
-    const was = before.configuration.get(name);
-    const is = after.configuration.get(name);
-    loadBalancerRow(name, was, is, delta);
-    memberRows(name, was, is, delta);
-    portRows(name, before.ports.get(name), after.ports.get(name), delta);
-    ringRows(name, before, after, delta);
-  }
-  return delta;
-}
-
-interface MutableDelta {
-  readonly put: Row[];
-  readonly delete: RowKey[];
+/**
+ * The rows that differ, with their values on both sides, for the named load balancers. Made while they are read, so
+ * that a large change need not be held as rows; may be read more than once.
+ */
+export function rowChanges(before: State, after: State, changed: readonly string[]): Iterable<RowChange> {
+  return {
+    *[Symbol.iterator]() {
+      for (const name of changed) {
+        const was = before.configuration.get(name);
+        const is = after.configuration.get(name);
+        yield* loadBalancerRow(name, was, is);
+        yield* memberRows(name, was, is);
+        yield* portRows(name, before.ports.get(name), after.ports.get(name));
+        yield* ringRows(name, before, after);
+      }
+    },
+  };
 }
 
 /** A load balancer as it is stored: its members stand in rows of their own. */
@@ -29,18 +30,23 @@ export type StoredLoadBalancer = Omit<LoadBalancer, 'backendPools'> & {
   readonly backendPools: readonly string[];
 };
 
-function loadBalancerRow(
+function* loadBalancerRow(
   name: string,
   was: LoadBalancer | undefined,
   is: LoadBalancer | undefined,
-  delta: MutableDelta,
-): void {
-  const key: RowKey = { kind: 'load-balancer', key: [name] };
-  if (is === undefined) delta.delete.push(key);
-  else if (was === undefined || !sameButMembers(was, is)) {
-    const stored: StoredLoadBalancer = { ...is, backendPools: is.backendPools.map((pool) => pool.name) };
-    delta.put.push({ ...key, value: JSON.stringify(stored) });
-  }
+): Iterable<RowChange> {
+  if (was !== undefined && is !== undefined && sameButMembers(was, is)) return;
+  yield {
+    kind: 'load-balancer',
+    key: [name],
+    before: was && storedLoadBalancer(was),
+    after: is && storedLoadBalancer(is),
+  };
+}
+
+function storedLoadBalancer(loadBalancer: LoadBalancer): string {
+  const backendPools = loadBalancer.backendPools.map((pool) => pool.name);
+  return JSON.stringify({ ...loadBalancer, backendPools } satisfies StoredLoadBalancer);
 }
 
 function sameButMembers(was: LoadBalancer, is: LoadBalancer): boolean {
@@ -53,99 +59,131 @@ function sameButMembers(was: LoadBalancer, is: LoadBalancer): boolean {
   );
 }
 
-function memberRows(
+function* memberRows(
   name: string,
   was: LoadBalancer | undefined,
   is: LoadBalancer | undefined,
-  delta: MutableDelta,
-): void {
+): Iterable<RowChange> {
   const poolsBefore = new Map(was?.backendPools.map((pool) => [pool.name, pool]));
   for (const pool of is?.backendPools ?? []) {
-    poolRows(name, poolsBefore.get(pool.name), pool, delta);
+    yield* poolRows([name, pool.name], poolsBefore.get(pool.name), pool);
     poolsBefore.delete(pool.name);
   }
-  for (const pool of poolsBefore.values()) {
-    for (const member of pool.members) {
-      delta.delete.push({ kind: 'member', key: [name, pool.name, member.id] });
-    }
+  for (const pool of poolsBefore.values()) yield* poolRows([name, pool.name], pool, undefined);
+}
+
+function* poolRows(
+  pool: readonly string[],
+  was: BackendPool | undefined,
+  is: BackendPool | undefined,
+): Iterable<RowChange> {
+  if (was === is) return;
+  const wasAt = was === undefined ? [] : positionsOf(was);
+  const isAt = is === undefined ? [] : positionsOf(is, was);
+  const same = (former: number, present: number) =>
+    was?.members[former] === is?.members[present] && wasAt[former] === isAt[present];
+  const part = differingPart(wasAt.length, isAt.length, same);
+  const former = was?.members.slice(part.start, part.formerEnd) ?? [];
+  const present = is?.members.slice(part.start, part.presentEnd) ?? [];
+  const left = new Map(former.map(({ id }, index) => [id, part.start + index]));
+  for (const [index, member] of present.entries()) {
+    const now = part.start + index;
+    const then = left.get(member.id);
+    left.delete(member.id);
+    if (then !== undefined && same(then, now)) continue;
+    yield {
+      ...memberKey(pool, member),
+      before: then === undefined ? undefined : storedMember(was?.members[then], wasAt[then]),
+      after: storedMember(member, isAt[now]),
+    };
+  }
+  for (const then of left.values()) {
+    const member = was?.members[then];
+    if (member === undefined) continue;
+    yield { ...memberKey(pool, member), before: storedMember(member, wasAt[then]), after: undefined };
   }
 }
 
-function poolRows(name: string, was: BackendPool | undefined, is: BackendPool, delta: MutableDelta): void {
-  if (was === is) return;
-  const before = new Map(
-    was?.members.map((member, index) => [member.id, { member, position: positionsOf(was)[index] }]),
-  );
-  const positions = positionsOf(is, was);
-  is.members.forEach((member, index) => {
-    const position = positions[index];
-    const earlier = before.get(member.id);
-    before.delete(member.id);
-    if (earlier?.member === member && earlier.position === position) return;
-    delta.put.push({
-      kind: 'member',
-      key: [name, is.name, member.id],
-      value: JSON.stringify({ position, member }),
-    });
-  });
-  for (const id of before.keys()) delta.delete.push({ kind: 'member', key: [name, is.name, id] });
+function memberKey(pool: readonly string[], { id }: Member): RowKey {
+  return { kind: 'member', key: [...pool, id] };
 }
 
-function portRows(
+function storedMember(member: Member | undefined, position: number | undefined): string {
+  return JSON.stringify({ position, member });
+}
+
+function* portRows(
   name: string,
   was: LoadBalancerPorts | undefined,
   is: LoadBalancerPorts | undefined,
-  delta: MutableDelta,
-): void {
+): Iterable<RowChange> {
   if (was === is) return;
-  for (const [rule, ports] of is ?? []) rulePortRows(name, rule, was?.get(rule), ports, delta);
+  for (const [rule, ports] of is ?? []) yield* rulePortRows([name, rule], was?.get(rule), ports);
   for (const [rule, ports] of was ?? []) {
-    if (is?.has(rule) !== true) rulePortRows(name, rule, ports, undefined, delta);
+    if (is?.has(rule) !== true) yield* rulePortRows([name, rule], ports, undefined);
   }
 }
 
-function rulePortRows(
-  name: string,
-  rule: string,
+function* rulePortRows(
+  rule: readonly string[],
   was: RulePorts | undefined,
   is: RulePorts | undefined,
-  delta: MutableDelta,
-): void {
+): Iterable<RowChange> {
   if (was === is) return;
+  // The pool's name is part of each row.
   const samePool = was?.backendPool === is?.backendPool;
-  for (const [member, assignment] of is?.assigned ?? []) {
-    if (samePool && was?.assigned.get(member) === assignment) continue;
-    const { port, since } = assignment;
-    delta.put.push({
+  for (const [member, earlier, now] of differing(was?.assigned, is?.assigned, samePool)) {
+    yield {
       kind: 'port',
-      key: [name, rule, member],
-      value: JSON.stringify({ backendPool: is?.backendPool, port, since }),
-    });
+      key: [...rule, member],
+      before:
+        earlier &&
+        JSON.stringify({ backendPool: was?.backendPool, port: earlier.port, since: earlier.since }),
+      after: now && JSON.stringify({ backendPool: is?.backendPool, port: now.port, since: now.since }),
+    };
   }
-  for (const member of was?.assigned.keys() ?? []) {
-    if (is?.assigned.has(member) !== true) delta.delete.push({ kind: 'port', key: [name, rule, member] });
-  }
-  for (const [port, member] of is?.former ?? []) {
-    if (samePool && was?.former.get(port) === member) continue;
-    const value = JSON.stringify({ backendPool: is?.backendPool, member });
-    delta.put.push({ kind: 'former-port', key: [name, rule, String(port)], value });
-  }
-  for (const port of was?.former.keys() ?? []) {
-    if (is?.former.has(port) !== true) {
-      delta.delete.push({ kind: 'former-port', key: [name, rule, String(port)] });
-    }
+  for (const [port, earlier, now] of differing(was?.former, is?.former, samePool)) {
+    yield {
+      kind: 'former-port',
+      key: [...rule, String(port)],
+      before: earlier && JSON.stringify({ backendPool: was?.backendPool, member: earlier }),
+      after: now && JSON.stringify({ backendPool: is?.backendPool, member: now }),
+    };
   }
 }
 
-function ringRows(name: string, before: State, after: State, delta: MutableDelta): void {
+function* ringRows(name: string, before: State, after: State): Iterable<RowChange> {
   const was = before.table.loadBalancers.get(name)?.rings;
   const is = after.table.loadBalancers.get(name)?.rings;
   if (was === is) return;
-  for (const [pool, ring] of is ?? []) {
-    if (was?.get(pool)?.number === ring.number) continue;
-    delta.put.push({ kind: 'ring', key: [name, pool], value: String(ring.number) });
+  for (const [pool, earlier, now] of differing(was, is, true)) {
+    if (earlier?.number === now?.number) continue;
+    yield {
+      kind: 'ring',
+      key: [name, pool],
+      before: earlier && String(earlier.number),
+      after: now && String(now.number),
+    };
   }
-  for (const pool of was?.keys() ?? []) {
-    if (is?.has(pool) !== true) delta.delete.push({ kind: 'ring', key: [name, pool] });
+}
+
+/** Keys whose values differ, with both; with `comparable` false, every key of either. */
+function* differing<K, V>(
+  was: ReadonlyMap<K, V> = new Map<K, V>(),
+  is: ReadonlyMap<K, V> = new Map<K, V>(),
+  comparable: boolean,
+): Iterable<[K, V | undefined, V | undefined]> {
+  // Mostly a few entries at the end differ: walking side by side finds the equal ones without looking them up.
+  const beside = was.entries();
+  let inStep = comparable;
+  for (const [key, now] of is) {
+    if (inStep) {
+      const { value: earlier } = beside.next();
+      if (earlier !== undefined && earlier[0] === key && earlier[1] === now) continue;
+      inStep = false;
+    }
+    const earlier = was.get(key);
+    if (!comparable || earlier !== now) yield [key, earlier, now];
   }
+  for (const [key, earlier] of was) if (!is.has(key)) yield [key, earlier, undefined];
 }

@@ -1,11 +1,5 @@
 // Durable revisions. A store knows rows, not rules: what they mean is the gateway's.
 
-/** What is written in one transaction. Keys are unique per kind; a put replaces. */
-export interface Delta {
-  readonly put: readonly Row[];
-  readonly delete: readonly RowKey[];
-}
-
 /** `kind` is a table of the store: */
 export type RowKind =
   /** [load balancer] → its frontends, rules and pool names, without members */
@@ -29,6 +23,17 @@ export interface Row extends RowKey {
   readonly value: string;
 }
 
+/** A row that differs between two revisions; a side is undefined where the row is not there. */
+export interface RowChange extends RowKey {
+  readonly before: string | undefined;
+  readonly after: string | undefined;
+}
+
+/** A row as the revision before had it. */
+export interface FormerRow extends RowKey {
+  readonly value: string | undefined;
+}
+
 /** A remembered answer to a request with an id. */
 export interface Answer {
   readonly requestId: string;
@@ -50,8 +55,8 @@ export interface Saved {
   readonly instance: string;
   readonly revision: number;
   readonly rows: readonly Row[];
-  /** What leads back from `revision` to the one before; absent when it was too large to keep. */
-  readonly undo?: Delta;
+  /** The rows that differ from the revision before `revision`; absent when they were too many to keep. */
+  readonly undo?: readonly FormerRow[];
   readonly hostChanges: readonly HostChange[];
 }
 
@@ -60,10 +65,10 @@ export interface Store {
   load(): Promise<Saved>;
 
   /**
-   * Makes a revision durable (on disk when it resolves). `undo` is its reverse, kept until the next one.
-   * Throws `StoreFailed` and leaves everything as it was.
+   * Makes a revision durable (on disk when it resolves). Each key stands at most once in `changes`, which is read
+   * once now and once more by `revert`. Throws `StoreFailed` and leaves everything as it was.
    */
-  save(revision: number, delta: Delta, undo: Delta, answer?: Answer): Promise<void>;
+  save(revision: number, changes: Iterable<RowChange>, answer?: Answer): Promise<void>;
 
   /** Takes the last saved revision back; only right after `save`, when the kernel refused it. May be tried again. */
   revert(): Promise<void>;

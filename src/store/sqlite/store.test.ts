@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type Row, StoreFailed } from '../store.ts';
+import { type Row, type RowChange, StoreFailed } from '../store.ts';
 import { SqliteStore } from './store.ts';
 
 let directory: string;
@@ -21,7 +21,13 @@ afterEach(() => {
 });
 
 const row = (id: string, value = 'v'): Row => ({ kind: 'member', key: ['lb', 'pool', id], value });
-const nothing = { put: [], delete: [] };
+const change = (id: string, before: string | undefined, after: string | undefined): RowChange => ({
+  kind: 'member',
+  key: ['lb', 'pool', id],
+  before,
+  after,
+});
+const added = (id: string): RowChange => change(id, undefined, 'v');
 
 async function reopened<T>(use: (store: SqliteStore) => Promise<T>): Promise<T> {
   const store = new SqliteStore(directory);
@@ -42,37 +48,30 @@ describe('SqliteStore', () => {
 
   it('keeps revisions, and the way back from the last one', async () => {
     await reopened(async (store) => {
-      await store.save(
-        1,
-        { put: [row('a'), row('b')], delete: [] },
-        { put: [], delete: [row('a'), row('b')] },
-      );
-      await store.save(
-        2,
-        { put: [row('b', 'w')], delete: [row('a')] },
-        { put: [row('a'), row('b')], delete: [] },
-      );
+      await store.save(1, [added('a'), added('b')]);
+      await store.save(2, [change('b', 'v', 'w'), change('a', 'v', undefined), added('c')]);
     });
     const saved = await reopened((store) => store.load());
     expect(saved.revision).toBe(2);
-    expect(saved.rows).toEqual([row('b', 'w')]);
-    expect(saved.undo).toEqual({ put: [row('a'), row('b')], delete: [] });
+    expect(saved.rows).toEqual([row('b', 'w'), row('c')]);
+    expect(saved.undo).toEqual([row('b'), row('a'), { ...row('c'), value: undefined }]);
   });
 
   it('takes the last revision back, with its answer', async () => {
     await reopened(async (store) => {
       const answer = { requestId: 'r', body: new Uint8Array([1]) };
-      await store.save(1, { put: [row('a')], delete: [] }, { put: [], delete: [row('a')] }, answer);
+      await store.save(1, [added('a')]);
+      await store.save(2, [change('a', 'v', 'w'), added('b')], answer);
       expect(store.answer('r')).toEqual(answer.body);
       await store.revert();
       expect(store.answer('r')).toBeUndefined();
     });
-    expect(await reopened((store) => store.load())).toMatchObject({ revision: 0, rows: [] });
+    expect(await reopened((store) => store.load())).toMatchObject({ revision: 1, rows: [row('a')] });
   });
 
   it('does not keep a way back that is as large as the state', async () => {
-    const rows = Array.from({ length: 10_001 }, (_, index) => row(String(index)));
-    await reopened((store) => store.save(1, { put: rows, delete: [] }, { put: [], delete: rows }));
+    const changes = Array.from({ length: 10_001 }, (_, index) => added(String(index)));
+    await reopened((store) => store.save(1, changes));
     const saved = await reopened((store) => store.load());
     expect(saved.rows).toHaveLength(10_001);
     expect(saved.undo).toBeUndefined();
@@ -82,7 +81,7 @@ describe('SqliteStore', () => {
     await reopened(async (store) => {
       for (let index = 1; index <= 1_010; index += 1) {
         const answer = { requestId: `r${index}`, body: new Uint8Array([index % 256]) };
-        await store.save(index, nothing, nothing, answer);
+        await store.save(index, [], answer);
       }
     });
     await reopened(async (store) => {
@@ -105,7 +104,7 @@ describe('SqliteStore', () => {
 
   it('is readable by its owner alone, and so is its journal', async () => {
     await reopened(async (store) => {
-      await store.save(1, { put: [row('a')], delete: [] }, nothing);
+      await store.save(1, [added('a')]);
       for (const name of ['penstock.db', 'penstock.db-wal']) {
         expect(statSync(join(directory, name)).mode & 0o777, name).toBe(0o600);
       }
@@ -133,7 +132,10 @@ describe('SqliteStore', () => {
 
   it('refuses a damaged file instead of forgetting what was declared', async () => {
     await reopened((store) =>
-      store.save(1, { put: Array.from({ length: 500 }, (_, i) => row(String(i))), delete: [] }, nothing),
+      store.save(
+        1,
+        Array.from({ length: 500 }, (_, index) => added(String(index))),
+      ),
     );
     const file = join(directory, 'penstock.db');
     const bytes = readFileSync(file);
@@ -159,8 +161,8 @@ describe('SqliteStore', () => {
       let { revision } = await store.load();
       for (;;) {
         revision += 1;
-        const row = { kind: 'member', key: ['lb', 'pool', String(revision)], value: 'v' };
-        await store.save(revision, { put: [row], delete: [] }, { put: [], delete: [row] });
+        const row = { kind: 'member', key: ['lb', 'pool', String(revision)], before: undefined, after: 'v' };
+        await store.save(revision, [row]);
         process.stdout.write(revision + '\\n');
       }`;
     for (let round = 0; round < 5; round += 1) {

@@ -1,7 +1,17 @@
 // The store on SQLite: one file, one writer, full synchronous writes.
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Answer, Delta, HostChange, Row, RowKey, RowKind, Saved, Store } from '../store.ts';
+import type {
+  Answer,
+  FormerRow,
+  HostChange,
+  Row,
+  RowChange,
+  RowKey,
+  RowKind,
+  Saved,
+  Store,
+} from '../store.ts';
 import { StoreFailed } from '../store.ts';
 import { messageOf, openDatabase, requireDatabase } from './open.ts';
 
@@ -15,7 +25,13 @@ export class SqliteStore implements Store {
   readonly #database: DatabaseSync;
   readonly #statements: Statements;
   /** What `revert` needs. */
-  #last: { readonly revision: number; readonly undo: Delta; readonly answer?: Answer } | undefined;
+  #last:
+    | {
+        readonly revision: number;
+        readonly changes: Iterable<RowChange>;
+        readonly answer: Answer | undefined;
+      }
+    | undefined;
 
   /** `mustExist`: only a state file that is there already; it is made otherwise. Throws `StoreFailed`. */
   constructor(directory: string, { mustExist = false }: { readonly mustExist?: boolean } = {}) {
@@ -28,24 +44,35 @@ export class SqliteStore implements Store {
     return readSaved(this.#database);
   }
 
-  async save(revision: number, delta: Delta, undo: Delta, answer?: Answer): Promise<void> {
+  async save(revision: number, changes: Iterable<RowChange>, answer?: Answer): Promise<void> {
     this.#last = undefined;
     await this.#transaction(async () => {
-      await this.#write(delta);
       this.#statements.clearUndo.run();
-      if (undo.put.length + undo.delete.length <= undoLimit) this.#keepUndo(undo);
-      this.#statements.setUndoKept.run(String(undo.put.length + undo.delete.length <= undoLimit));
+      let written = 0;
+      for (const change of changes) {
+        this.#write(change, change.after);
+        written += 1;
+        if (written <= undoLimit) this.#keepUndo(change);
+        if (written % rowsPerTurn === 0) await nextTurn();
+      }
+      if (written > undoLimit) this.#statements.clearUndo.run();
+      this.#statements.setUndoKept.run(String(written <= undoLimit));
       this.#statements.setRevision.run(String(revision));
       if (answer !== undefined) this.#keepAnswer(revision, answer);
     });
-    this.#last = { revision, undo, ...(answer === undefined ? {} : { answer }) };
+    this.#last = { revision, changes, answer };
   }
 
   async revert(): Promise<void> {
     const last = this.#last;
     if (last === undefined) throw new Error('revert is only for the revision that was saved last');
     await this.#transaction(async () => {
-      await this.#write(last.undo);
+      let written = 0;
+      for (const change of last.changes) {
+        this.#write(change, change.before);
+        written += 1;
+        if (written % rowsPerTurn === 0) await nextTurn();
+      }
       this.#statements.clearUndo.run();
       this.#statements.setUndoKept.run('false');
       this.#statements.setRevision.run(String(last.revision - 1));
@@ -95,16 +122,9 @@ export class SqliteStore implements Store {
     }
   }
 
-  async #write(delta: Delta): Promise<void> {
-    let written = 0;
-    for (const { kind, key } of delta.delete) {
-      this.#statements.drop.run(kind, key[0] ?? '', key[1] ?? '', key[2] ?? '');
-      if (++written % rowsPerTurn === 0) await nextTurn();
-    }
-    for (const { kind, key, value } of delta.put) {
-      this.#statements.put.run(kind, key[0] ?? '', key[1] ?? '', key[2] ?? '', value);
-      if (++written % rowsPerTurn === 0) await nextTurn();
-    }
+  #write({ kind, key: [k1 = '', k2 = '', k3 = ''] }: RowKey, value: string | undefined): void {
+    if (value === undefined) this.#statements.drop.run(kind, k1, k2, k3);
+    else this.#statements.put.run(kind, k1, k2, k3, value);
   }
 
   #keepAnswer(revision: number, { requestId, body }: Answer): void {
@@ -112,13 +132,8 @@ export class SqliteStore implements Store {
     this.#statements.forgetAnswers.run(answersKept);
   }
 
-  #keepUndo(undo: Delta): void {
-    for (const { kind, key } of undo.delete) {
-      this.#statements.putUndo.run(kind, key[0] ?? '', key[1] ?? '', key[2] ?? '', null);
-    }
-    for (const { kind, key, value } of undo.put) {
-      this.#statements.putUndo.run(kind, key[0] ?? '', key[1] ?? '', key[2] ?? '', value);
-    }
+  #keepUndo({ kind, key: [k1 = '', k2 = '', k3 = ''], before }: RowChange): void {
+    this.#statements.putUndo.run(kind, k1, k2, k3, before ?? null);
   }
 }
 
@@ -158,11 +173,9 @@ function readSaved(database: DatabaseSync): Saved {
   for (const row of database.prepare('SELECT kind, k1, k2, k3, value FROM rows').iterate()) {
     rows.push({ ...keyOf(row), value: String(row.value) });
   }
-  const undo: { put: Row[]; delete: RowKey[] } = { put: [], delete: [] };
+  const undo: FormerRow[] = [];
   for (const row of database.prepare('SELECT kind, k1, k2, k3, value FROM undo').iterate()) {
-    const value = row.value;
-    if (typeof value === 'string') undo.put.push({ ...keyOf(row), value });
-    else undo.delete.push(keyOf(row));
+    undo.push({ ...keyOf(row), value: typeof row.value === 'string' ? row.value : undefined });
   }
   const hostChanges: HostChange[] = [];
   for (const row of database.prepare('SELECT kind, name, detail FROM host_changes').iterate()) {
