@@ -131,7 +131,8 @@ function familyChains(family: Family): readonly ChainDefinition[] {
   const ringMember = `ct mark & 0x00ffffff . ${backend} . ct original protocol`;
   // Without it nft 1.0.6 does not know the type of a port.
   const hasPorts = 'meta l4proto { tcp, udp }';
-  // An ICMP error carries the mark of the flow it is about, but has no ports.
+  // An ICMP error carries the mark of the flow it is about, but has no ports. Where ports are asked for, errors come last,
+  // so that no other packet is asked twice what it is.
   const passErrors = 'meta l4proto { icmp, ipv6-icmp } accept';
   // What a helper expects (the data of FTP, say) has its master's mark and translation, but an endpoint of its own.
   const cut = 'ct status & (dnat | expected) == dnat drop';
@@ -169,8 +170,8 @@ function familyChains(family: Family): readonly ChainDefinition[] {
     {
       name: `live_nat${f}`,
       rules: [
-        passErrors,
         `${hasPorts} ${through} . ${backend} . ct reply proto-src @nat_live${f} accept`,
+        passErrors,
         cut,
       ],
     },
@@ -181,8 +182,8 @@ function familyChains(family: Family): readonly ChainDefinition[] {
     {
       name: `live_balanced${f}`,
       rules: [
-        passErrors,
         `${hasPorts} ${ringMember} @ring_live${f} ${through} . ct mark & 0x00ffffff . ct reply proto-src @front_live${f} accept`,
+        passErrors,
         cut,
       ],
     },
