@@ -50,8 +50,11 @@ export function readGeneration(socket: NetlinkSocket): number {
 export function readShape(socket: NetlinkSocket): Shape {
   const table = attribute(1, text(tableName));
   const elements = new Map<string, number>();
+  let tableFlags = 0;
   try {
-    ask(socket, message.getTable, flags.ack, [table], () => {});
+    ask(socket, message.getTable, flags.ack, [table], ({ body }) => {
+      tableFlags = attributes(body).get(2)?.readUInt32BE() ?? 0;
+    });
   } catch (error) {
     if (error instanceof NetlinkError && error.errno === ENOENT) return { kind: 'absent', elements };
     throw error;
@@ -68,7 +71,9 @@ export function readShape(socket: NetlinkSocket): Shape {
   ask(socket, message.getRule, flags.dump, [table], () => {
     rules += 1;
   });
-  const complete = rules === ruleCount && setDefinitions.every(({ name }) => sets.has(name));
+  // A table with a flag is not ours: NFT_TABLE_F_DORMANT would switch all of it off.
+  const complete =
+    tableFlags === 0 && rules === ruleCount && setDefinitions.every(({ name }) => sets.has(name));
   if (!complete) return { kind: 'other', elements };
   const stamp = readKernelStamp(socket);
   return { kind: 'current', elements, ...(stamp && { stamp }) };

@@ -275,11 +275,15 @@ export class NftablesDataPlane implements DataPlane {
     const shape = readShape(questions);
     if (shape.kind === 'absent') return { kind: 'damaged', detail: `the table inet ${tableName} is gone` };
     if (shape.kind === 'other') {
-      return { kind: 'damaged', detail: `rules of the table inet ${tableName} were added or removed` };
+      return {
+        kind: 'damaged',
+        detail: `rules of the table inet ${tableName} were added, removed or switched off`,
+      };
     }
     if (
       shape.stamp?.sequence !== expected.sequence ||
-      shape.stamp.stamp.instance !== expected.stamp.instance
+      shape.stamp.stamp.instance !== expected.stamp.instance ||
+      shape.stamp.stamp.revision !== expected.stamp.revision
     ) {
       return { kind: 'damaged', detail: `the table inet ${tableName} was loaded by somebody else` };
     }
