@@ -171,6 +171,11 @@ def watch(version):
 
 
 def noted():
+    """Waits for the first, if need be, and for those that come with it."""
+    until = time.monotonic() + 3
+    while not errors and time.monotonic() < until:
+        time.sleep(0.01)
+    time.sleep(0.05)
     found = errors[:]
     errors.clear()
     return found
