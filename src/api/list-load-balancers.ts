@@ -1,5 +1,6 @@
 // ListLoadBalancers: what is declared, in chunks of one revision.
 import type { GatewayContract } from '../gateway/contract.ts';
+import { byName } from '../gateway/snapshot.ts';
 import type { LoadBalancer } from '../resources/model.ts';
 import { Refusal } from '../resources/refusal.ts';
 import type { Answer } from '../wire/client.ts';
@@ -23,7 +24,7 @@ export async function* listLoadBalancers(
 ): AsyncGenerator<Sent<'ListLoadBalancersResponse'>, void, undefined> {
   const { revision, configuration } = gateway.snapshot();
   let chunk = new ResponseChunk(revision);
-  for (const loadBalancer of name ? [named(configuration.get(name), name)] : configuration.values()) {
+  for (const loadBalancer of name ? [named(configuration.get(name), name)] : byName(configuration)) {
     chunk.begin(loadBalancer.name);
     for (const piece of piecesOf(loadBalancer)) {
       if (chunk.size.isFullFor(piece.bytes)) {

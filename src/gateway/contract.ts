@@ -58,7 +58,7 @@ export interface Plan extends MappingChanges {
 export interface Snapshot {
   readonly revision: number;
   readonly configuration: Configuration;
-  /** Mappings that a filter selects, in the order of rule and port; made as they are read. */
+  /** Mappings that a filter selects, by load balancer, then in the order of rule and port; made as they are read. */
   mappings(filter?: MappingFilter): Iterable<Mapping>;
   ranges(filter?: MappingFilter): Iterable<RangeUsage>;
 }

@@ -1,6 +1,5 @@
 // The one writer. A change is validated, assigned, compiled, compared, journalled, committed and acknowledged, one
 // change at a time; and what the kernel runs is checked and mended between changes.
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
   CommitFailed,
   type Counters,
@@ -10,21 +9,20 @@ import {
   type Stamp,
 } from '../dataplane/dataplane.ts';
 import type { Change } from '../forwarding/change.ts';
-import { compile, compileInSteps } from '../forwarding/compile.ts';
+import { compileInSteps } from '../forwarding/compile.ts';
 import { diff } from '../forwarding/diff.ts';
-import { type Entry, endpointKey, type Target } from '../forwarding/table.ts';
 import type { Host } from '../host/host.ts';
 import { assignPorts } from '../ports/assign.ts';
 import type { Mapping, MappingChanges } from '../ports/mapping.ts';
-import { type IpAddress, transportsOf } from '../resources/address.ts';
+import type { IpAddress } from '../resources/address.ts';
 import type { ConfigurationChange } from '../resources/change.ts';
 import { applyChangeSet, replaceConfigurationInSteps } from '../resources/configuration.ts';
 import type { ChangeSetDraft, LoadBalancerDraft } from '../resources/draft.ts';
 import type { LoadBalancer } from '../resources/model.ts';
 import { Refusal } from '../resources/refusal.ts';
-import type { Answer, FormerRow, Saved, Store } from '../store/store.ts';
+import type { Saved, Store } from '../store/store.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import { packAnswer, unpackAnswer } from './answers.ts';
+import { answerOf, unpackAnswer } from './answers.ts';
 import type {
   Applied,
   ChangeOptions,
@@ -34,13 +32,16 @@ import type {
   Snapshot,
   Status,
 } from './contract.ts';
+import { mappingCounters, ruleCounters } from './counters.ts';
+import { declaredFigures } from './declared-figures.ts';
 import { EventLog } from './events.ts';
 import { planOf } from './plan.ts';
 import { SerialQueue } from './queue.ts';
-import { rowsBefore, stateFromRows } from './restore.ts';
+import { stateFromRows, wayForward } from './restore.ts';
 import { rowChanges } from './rows.ts';
 import { snapshotOf } from './snapshot.ts';
 import type { State } from './state.ts';
+import { breathe, stepByStep } from './turns.ts';
 
 export interface GatewayParts {
   readonly store: Store;
@@ -143,41 +144,22 @@ export class Gateway implements GatewayContract {
     return this.#events.follow(afterRevision, signal);
   }
 
-  async mappingCounters(mappings: readonly Mapping[]): Promise<ReadonlyMap<Mapping, Counters>> {
-    const entries = new Map(mappings.map((mapping) => [mapping, this.#entriesOf(mapping)]));
-    return this.#sums(entries);
+  mappingCounters(mappings: readonly Mapping[]): Promise<ReadonlyMap<Mapping, Counters>> {
+    return mappingCounters(this.#parts.dataPlane, this.#state.table, mappings);
   }
 
-  async ruleCounters(loadBalancer: LoadBalancer): Promise<ReadonlyMap<string, Counters>> {
-    const compiled = this.#state.table.loadBalancers.get(loadBalancer.name);
-    const entries = loadBalancer.loadBalancingRules.map(({ name }) => {
-      const rule = compiled?.rules.get(`lb/${name}`);
-      return [name, [...(rule?.entries.values() ?? [])]] as const;
-    });
-    return this.#sums(new Map(entries));
+  ruleCounters(loadBalancer: LoadBalancer): Promise<ReadonlyMap<string, Counters>> {
+    return ruleCounters(this.#parts.dataPlane, this.#state.table, loadBalancer);
   }
 
   async status(): Promise<Status> {
-    const { configuration, ports, revision } = this.#state;
-    const figures = { members: 0, inboundNatRules: 0, loadBalancingRules: 0, mappings: 0 };
-    for (const loadBalancer of configuration.values()) {
-      for (const pool of loadBalancer.backendPools) figures.members += pool.members.length;
-      figures.inboundNatRules += loadBalancer.inboundNatRules.length;
-      figures.loadBalancingRules += loadBalancer.loadBalancingRules.length;
-      const assigned = ports.get(loadBalancer.name);
-      for (const rule of loadBalancer.inboundNatRules) {
-        const machines = assigned?.get(rule.name)?.assigned.size ?? 0;
-        figures.mappings += machines * (rule.kind === 'pool' ? rule.portsPerMember : 1);
-      }
-    }
     return {
+      ...declaredFigures(this.#state),
       version: this.#parts.version,
-      revision,
+      revision: this.#state.revision,
       dataPlane: this.#parts.dataPlane.kind,
       dataPlaneVersion: this.#dataPlaneVersion,
       dataPlaneRevision: this.#dataPlaneRevision,
-      loadBalancers: configuration.size,
-      ...figures,
       started: this.#started,
       warnings: [...this.#warnings.values()],
       hostSettings: this.#parts.host.settings,
@@ -213,16 +195,16 @@ export class Gateway implements GatewayContract {
       this.#refuseStale(options);
       const state = this.#state;
       const proposed = await propose(state);
-      await this.#breathe(proposed);
+      await breathe(proposed);
       const { ports, changes: mappings } = assignPorts(proposed, state.ports, {
         allowRemap: options.allowRemap ?? false,
         now: this.#now(),
       });
-      await this.#breathe(proposed);
+      await breathe(proposed);
       const changed = new Map([...proposed.changed].map(([name, { after }]) => [name, after]));
       const table = await stepByStep(compileInSteps(state.table, changed, ports));
       const next: State = { revision: state.revision + 1, configuration: proposed.after, ports, table };
-      await this.#breathe(proposed);
+      await breathe(proposed);
       const change = diff(state.table, table);
       const plan = planOf(mappings, change, 0);
       const unchanged: Applied = { revision: state.revision, plan };
@@ -249,7 +231,7 @@ export class Gateway implements GatewayContract {
     const before = this.#state;
     const expected: Applied = { revision: next.revision, plan: planOf(mappings, change, 0) };
     const answer = await answerOf(requestId, expected);
-    await this.#breathe(proposed);
+    await breathe(proposed);
     await store.save(next.revision, rowChanges(before, next, names), answer);
     const begun = performance.now();
     try {
@@ -396,32 +378,6 @@ export class Gateway implements GatewayContract {
     ]);
   }
 
-  /** Lets other work have a turn between the stages of a large change. */
-  async #breathe(proposed: ConfigurationChange): Promise<void> {
-    if (isLarge(proposed)) await nextTurn();
-  }
-
-  /** None where the endpoint leads elsewhere by now: the counters are those of another machine then. */
-  #entriesOf(mapping: Mapping): readonly Entry[] {
-    const { loadBalancer, rule, protocol, frontendAddress, frontendPort } = mapping;
-    const compiled = this.#state.table.loadBalancers.get(loadBalancer)?.rules.get(`nat/${rule}`);
-    return transportsOf(protocol).flatMap((transport) => {
-      const key = endpointKey({ address: frontendAddress, transport, port: frontendPort });
-      const entry = compiled?.entries.get(key);
-      return entry !== undefined && leadsTo(entry.target, mapping) ? [entry] : [];
-    });
-  }
-
-  async #sums<K>(entries: ReadonlyMap<K, readonly Entry[]>): Promise<ReadonlyMap<K, Counters>> {
-    const counters = await this.#parts.dataPlane.counters([...entries.values()].flat());
-    const sums = new Map<K, Counters>();
-    for (const [key, parts] of entries) {
-      const found = parts.flatMap((entry) => counters.get(entry) ?? []);
-      if (found.length > 0) sums.set(key, found.reduce(plus));
-    }
-    return sums;
-  }
-
   #localAddresses() {
     return [...this.#state.table.localAddresses.keys()];
   }
@@ -435,59 +391,9 @@ export class Gateway implements GatewayContract {
   }
 }
 
-/** Where a stage may take some milliseconds: by what is looked at, which is whole load balancers. */
-function isLarge({ changed }: ConfigurationChange): boolean {
-  if (changed.size > 1) return true;
-  for (const { before, after } of changed.values()) {
-    const members = (after ?? before)?.backendPools.reduce((sum, pool) => sum + pool.members.length, 0) ?? 0;
-    if (members > 1_000) return true;
-  }
-  return false;
-}
-
-/** Lets other work have a turn whenever the steps have taken so many milliseconds. */
-const turn = 20;
-
-async function stepByStep<Result>(steps: Generator<void, Result, void>): Promise<Result> {
-  for (let begun = performance.now(); ; ) {
-    const { done, value } = steps.next();
-    if (done) return value;
-    if (performance.now() - begun < turn) continue;
-    await nextTurn();
-    begun = performance.now();
-  }
-}
-
-/** From the revision before the stored one, which a crash between journal and commit left in the kernel. */
-function wayForward(
-  saved: Saved,
-  undo: readonly FormerRow[],
-): { readonly state: State; readonly change: Change } {
-  const before = stateFromRows(saved.revision - 1, rowsBefore(saved.rows, undo)).table;
-  const stored = stateFromRows(saved.revision, saved.rows);
-  const names = new Set(undo.flatMap(({ key }) => key[0] ?? []));
-  const changed = new Map([...names].map((name) => [name, stored.configuration.get(name)]));
-  // New rings have the numbers that were stored: given out anew, they might go to the pools in another order.
-  const ringNumbers = before.ringNumbers.merge(stored.table.ringNumbers);
-  const table = compile({ ...before, ringNumbers }, changed, stored.ports);
-  return { state: { ...stored, table }, change: diff(before, table) };
-}
-
-async function answerOf(requestId: string | undefined, applied: Applied): Promise<Answer | undefined> {
-  return requestId === undefined ? undefined : { requestId, body: await packAnswer(applied) };
-}
-
-function leadsTo(target: Target, { backendAddress, backendPort }: Mapping): boolean {
-  return target.kind === 'nat' && target.address === backendAddress && target.port === backendPort;
-}
-
 function figuresOf(plan: Plan) {
   const { assignedTotal, releasedTotal, remappedTotal, entriesAdded, entriesReplaced, entriesDeleted } = plan;
   return { assignedTotal, releasedTotal, remappedTotal, entriesAdded, entriesReplaced, entriesDeleted };
-}
-
-function plus(a: Counters, b: Counters): Counters {
-  return { packets: a.packets + b.packets, bytes: a.bytes + b.bytes, flows: a.flows + b.flows };
 }
 
 function messageOf(error: unknown): string {

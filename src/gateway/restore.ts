@@ -1,11 +1,13 @@
 // Rows of the store back into a state.
 
 import { Map as PersistentMap } from 'immutable';
+import type { Change } from '../forwarding/change.ts';
 import { compile, emptyTable } from '../forwarding/compile.ts';
+import { diff } from '../forwarding/diff.ts';
 import { emptyPorts } from '../ports/assign.ts';
 import type { LoadBalancerPorts, PortAssignment, Ports, RulePorts } from '../ports/assignment.ts';
 import type { BackendPool, LoadBalancer, Member } from '../resources/model.ts';
-import type { FormerRow, Row, RowKey } from '../store/store.ts';
+import type { FormerRow, Row, RowKey, Saved } from '../store/store.ts';
 import { rememberPositions } from './positions.ts';
 import type { StoredLoadBalancer } from './rows.ts';
 import type { State } from './state.ts';
@@ -22,8 +24,23 @@ export function stateFromRows(revision: number, rows: Iterable<Row>): State {
   return { revision, configuration, ports, table: compile(emptyTable(collected.rings), changed, ports) };
 }
 
+/** From the revision before the stored one, which a crash between journal and commit left in the kernel. */
+export function wayForward(
+  saved: Saved,
+  undo: readonly FormerRow[],
+): { readonly state: State; readonly change: Change } {
+  const before = stateFromRows(saved.revision - 1, rowsBefore(saved.rows, undo)).table;
+  const stored = stateFromRows(saved.revision, saved.rows);
+  const names = new Set(undo.flatMap(({ key }) => key[0] ?? []));
+  const changed = new Map([...names].map((name) => [name, stored.configuration.get(name)]));
+  // New rings have the numbers that were stored: given out anew, they might go to the pools in another order.
+  const ringNumbers = before.ringNumbers.merge(stored.table.ringNumbers);
+  const table = compile({ ...before, ringNumbers }, changed, stored.ports);
+  return { state: { ...stored, table }, change: diff(before, table) };
+}
+
 /** The rows of the revision before. */
-export function rowsBefore(rows: readonly Row[], undo: readonly FormerRow[]): readonly Row[] {
+function rowsBefore(rows: readonly Row[], undo: readonly FormerRow[]): readonly Row[] {
   const touched = new Set(undo.map(textOf));
   const former = undo.flatMap(({ value, ...key }) => (value === undefined ? [] : [{ ...key, value }]));
   return [...rows.filter((row) => !touched.has(textOf(row))), ...former];

@@ -3,7 +3,7 @@
 import type { Mapping, RangeUsage } from '../ports/mapping.ts';
 import { mappingsOf } from '../ports/mappings.ts';
 import { usageOf } from '../ports/usage.ts';
-import type { InboundNatRule, LoadBalancer } from '../resources/model.ts';
+import type { Configuration, InboundNatRule, LoadBalancer } from '../resources/model.ts';
 import type { MappingFilter, Snapshot } from './contract.ts';
 import type { State } from './state.ts';
 
@@ -37,9 +37,14 @@ function* candidates(state: State, filter: MappingFilter): Iterable<LoadBalancer
 }
 
 function loadBalancersFor(state: State, filter: MappingFilter): Iterable<LoadBalancer> {
-  if (filter.loadBalancer === undefined) return state.configuration.values();
+  if (filter.loadBalancer === undefined) return byName(state.configuration);
   const one = state.configuration.get(filter.loadBalancer);
   return one === undefined ? [] : [one];
+}
+
+/** All load balancers in one order, whatever the history: a person compares two lists. */
+export function byName(configuration: Configuration): readonly LoadBalancer[] {
+  return [...configuration.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 function mayHold(loadBalancer: LoadBalancer, rule: InboundNatRule, filter: MappingFilter): boolean {

@@ -1,0 +1,24 @@
+// How much is declared, for `status`.
+import type { Status } from './contract.ts';
+import type { State } from './state.ts';
+
+type Figures = Pick<
+  Status,
+  'loadBalancers' | 'mappings' | 'members' | 'inboundNatRules' | 'loadBalancingRules'
+>;
+
+/** Counts rules and pools, not their members one by one. */
+export function declaredFigures({ configuration, ports }: State): Figures {
+  const figures = { members: 0, inboundNatRules: 0, loadBalancingRules: 0, mappings: 0 };
+  for (const loadBalancer of configuration.values()) {
+    for (const pool of loadBalancer.backendPools) figures.members += pool.members.length;
+    figures.inboundNatRules += loadBalancer.inboundNatRules.length;
+    figures.loadBalancingRules += loadBalancer.loadBalancingRules.length;
+    const assigned = ports.get(loadBalancer.name);
+    for (const rule of loadBalancer.inboundNatRules) {
+      const machines = assigned?.get(rule.name)?.assigned.size ?? 0;
+      figures.mappings += machines * (rule.kind === 'pool' ? rule.portsPerMember : 1);
+    }
+  }
+  return { loadBalancers: configuration.size, ...figures };
+}
