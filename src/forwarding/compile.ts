@@ -37,7 +37,7 @@ export function compile(
   }
 }
 
-/** The same, with a pause after each load balancer in which the caller may let other work have a turn. */
+/** The same, with a pause after each load balancer and inbound NAT rule in which the caller may let other work have a turn. */
 export function* compileInSteps(
   previous: ForwardingTable,
   changed: ReadonlyMap<string, LoadBalancer | undefined>,
@@ -52,7 +52,7 @@ export function* compileInSteps(
     const after =
       loadBalancer === undefined
         ? undefined
-        : compileLoadBalancer(before, loadBalancer, ports.get(name) ?? noPorts, ringNumbers);
+        : yield* compileLoadBalancer(before, loadBalancer, ports.get(name) ?? noPorts, ringNumbers);
     noteUses(before, after, backends, localAddresses);
     if (after === undefined) compiled.delete(name);
     else compiled.set(name, after);
@@ -66,14 +66,14 @@ export function* compileInSteps(
   };
 }
 
-function compileLoadBalancer(
+function* compileLoadBalancer(
   before: CompiledLoadBalancer | undefined,
   loadBalancer: LoadBalancer,
   ports: LoadBalancerPorts,
   ringNumbers: PersistentMap<string, number>,
-): CompiledLoadBalancer {
+): Generator<void, CompiledLoadBalancer, void> {
   const { rings, populations } = compileRings(before, loadBalancer, ringNumbers);
-  const rules = new Map<string, CompiledRule>(compileNatRules(before, loadBalancer, ports));
+  const rules = new Map<string, CompiledRule>(yield* compileNatRules(before, loadBalancer, ports));
   const frontends = new Map(loadBalancer.frontends.map((frontend) => [frontend.name, frontend.address]));
   for (const rule of loadBalancer.loadBalancingRules) {
     const key = `lb/${rule.name}`;

@@ -24,20 +24,23 @@ import {
 
 type NamedRule = readonly [key: string, rule: CompiledRule];
 
-/** All inbound NAT rules of a load balancer, in its order; those that come out the same are the objects of `before`. */
-export function compileNatRules(
+/** All inbound NAT rules of a load balancer, in its order; those that come out the same are the objects of `before`. Pauses after each. */
+export function* compileNatRules(
   before: CompiledLoadBalancer | undefined,
   loadBalancer: LoadBalancer,
   ports: LoadBalancerPorts,
-): readonly NamedRule[] {
+): Generator<void, readonly NamedRule[], void> {
   const sources = new RuleSources(before?.source, { loadBalancer, ports });
   const singles = compileSingleRules(before, loadBalancer, ports, sources);
-  return loadBalancer.inboundNatRules.map((rule) => {
+  const rules: NamedRule[] = [];
+  for (const rule of loadBalancer.inboundNatRules) {
     const key = `nat/${rule.name}`;
     const earlier = before?.rules.get(key);
-    if (rule.kind === 'pool') return [key, compilePoolRule(earlier, rule, sources)];
-    return [key, singles.get(rule.name) ?? earlier ?? { entries: new Map() }];
-  });
+    if (rule.kind === 'pool') rules.push([key, compilePoolRule(earlier, rule, sources)]);
+    else rules.push([key, singles.get(rule.name) ?? earlier ?? { entries: new Map() }]);
+    yield;
+  }
+  return rules;
 }
 
 type Source = Pick<CompiledFrom, 'loadBalancer' | 'ports'>;
