@@ -1,4 +1,5 @@
 // The daemon: the one place that knows all parts and puts them together.
+import { join } from 'node:path';
 import { type ListenAddress, ListenFailed, parseListenAddress } from '../api/listen.ts';
 import { ApiServer } from '../api/server.ts';
 import { DataPlaneUnavailable } from '../dataplane/dataplane.ts';
@@ -54,7 +55,9 @@ async function serve(options: AgentOptions, logger: Logger, asked: Promise<strin
   const store = new SqliteStore(options.stateDirectory);
   try {
     using _claim = await claimHost();
-    const dataPlane = new NftablesDataPlane({ logger });
+    // Its own, so that the next start clears away what a killed agent left there.
+    const scratchDirectory = join(options.stateDirectory, 'scratch');
+    const dataPlane = new NftablesDataPlane({ logger, scratchDirectory });
     const host = new LinuxHost(store);
     const gateway = await Gateway.open({ store, dataPlane, host, logger, version });
     try {
