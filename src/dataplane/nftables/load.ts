@@ -1,8 +1,7 @@
 // The three ways to bring a whole table into the kernel, by what is there before.
-import type { ForwardingTable } from '../../forwarding/table.ts';
 import { type BulkFile, createBulkFile, runNft } from './bulk.ts';
 import { type Element, jsonCommands, type Operation, textCommands } from './element.ts';
-import { protocolNumber, tableElements } from './encode.ts';
+import { protocolNumber } from './encode.ts';
 import type { Outcome } from './session.ts';
 import { setDefinitions, skeletonText, tableName } from './skeleton.ts';
 
@@ -10,7 +9,8 @@ export interface LoadContext {
   readonly scratch: string;
   /** Runs a small transaction. */
   run(operations: Iterable<Operation>): Promise<Outcome>;
-  readonly table: ForwardingTable;
+  /** All of the table's; read twice where two programs share the work. */
+  elements(): Iterable<Element>;
   /** The element that says that the load is complete. */
   readonly stamp: Element;
 }
@@ -25,26 +25,38 @@ const openGate: readonly Element[] = Object.values(protocolNumber).map((number) 
  * transaction opens the gate and stamps. Nothing is forwarded before that, and nothing is left if any of it fails.
  */
 export async function loadFresh(context: LoadContext): Promise<Outcome> {
-  const { scratch, table, stamp } = context;
+  const { scratch, stamp } = context;
   const skeleton = await runNft(['-f', '-'], skeletonText(tableName));
   if (skeleton.kind !== 'done') return skeleton;
-  const outcome = await fill(scratch, table, () => context.run(additions([...openGate, stamp])));
+  const outcome = await fill(scratch, context.elements, () => context.run(additions([...openGate, stamp])));
   if (outcome.kind === 'refused') await runNft(['delete', 'table', 'inet', tableName]);
+  return outcome;
+}
+
+/**
+ * Where a table stands that forwards nothing yet: nobody misses it while it is made anew, full, as above. Where that
+ * fails, the empty one is put back.
+ */
+export async function replaceEmpty(context: LoadContext, stampBefore: Element): Promise<Outcome> {
+  const removed = await runNft(['delete', 'table', 'inet', tableName]);
+  if (removed.kind !== 'done') return removed;
+  const outcome = await loadFresh(context);
+  if (outcome.kind === 'refused') await loadFresh({ ...context, elements: () => [], stamp: stampBefore });
   return outcome;
 }
 
 async function fill(
   scratch: string,
-  table: ForwardingTable,
+  elements: () => Iterable<Element>,
   finish: () => Promise<Outcome>,
 ): Promise<Outcome> {
-  const first = await writeHalf(scratch, bySet(tableElements(table), guarding));
+  const first = await writeHalf(scratch, bySet(elements(), guarding));
   if ('kind' in first) return first;
   // The first program works while the second's file is written.
   const running = first.run();
   const second = await writeHalf(
     scratch,
-    bySet(tableElements(table), (set) => !guarding(set)),
+    bySet(elements(), (set) => !guarding(set)),
   );
   const outcomes = await Promise.all([running, 'kind' in second ? second : second.run()]);
   // A program that died has at most put elements behind the gate.
@@ -65,7 +77,7 @@ async function writeHalf(scratch: string, elements: Iterable<Element>): Promise<
 }
 
 /** Where this version's table stands: its sets are emptied and filled in one transaction, and flows go on. */
-export async function replaceContent({ scratch, table, stamp }: LoadContext): Promise<Outcome> {
+export async function replaceContent({ scratch, elements, stamp }: LoadContext): Promise<Outcome> {
   const file = await createBulkFile(scratch, 'json');
   try {
     await file.write(['{"nftables":[']);
@@ -74,7 +86,7 @@ export async function replaceContent({ scratch, table, stamp }: LoadContext): Pr
         `{"flush":{"${kind}":{"family":"inet","table":"${tableName}","name":"${name}"}}},\n`,
       ]);
     }
-    await file.write(jsonCommands(additions(everything(table, stamp))));
+    await file.write(jsonCommands(additions(everything(elements(), stamp))));
     await file.write([']}']);
   } catch (error) {
     await file.discard();
@@ -84,11 +96,11 @@ export async function replaceContent({ scratch, table, stamp }: LoadContext): Pr
 }
 
 /** Where the table has another shape: it is replaced as a whole, in one transaction. */
-export async function replaceTable({ scratch, table, stamp }: LoadContext): Promise<Outcome> {
+export async function replaceTable({ scratch, elements, stamp }: LoadContext): Promise<Outcome> {
   const file = await createBulkFile(scratch, 'text');
   try {
     await file.write([`delete table inet ${tableName}\n`, skeletonText(tableName)]);
-    await file.write(textCommands(additions(everything(table, stamp))));
+    await file.write(textCommands(additions(everything(elements(), stamp))));
   } catch (error) {
     await file.discard();
     return { kind: 'refused', log: String(error) };
@@ -101,10 +113,10 @@ function guarding(set: string): boolean {
   return set.includes('_live') || set.startsWith('backends') || set.startsWith('masq');
 }
 
-function* everything(table: ForwardingTable, stamp: Element): Generator<Element> {
+function* everything(elements: Iterable<Element>, stamp: Element): Generator<Element> {
   yield stamp;
   yield* openGate;
-  yield* bySet(tableElements(table), () => true);
+  yield* bySet(elements, () => true);
 }
 
 /** Elements of up to `batch` neighbours sorted by set, so that a command holds many of them. */

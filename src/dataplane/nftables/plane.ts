@@ -17,11 +17,11 @@ import {
 } from '../dataplane.ts';
 import { createBulkFile, runNft } from './bulk.ts';
 import { entryCounters } from './counters.ts';
-import { jsonCommands, type Operation, textCommands } from './element.ts';
-import { changeOperations, tableEntries, tableRings } from './encode.ts';
+import { type Element, jsonCommands, type Operation, textCommands } from './element.ts';
+import { changeOperations, tableElements, tableEntries, tableRings } from './encode.ts';
 import { grouped } from './grouping.ts';
 import { readGeneration, readKernelStamp, readShape } from './kernel.ts';
-import { loadFresh, replaceContent, replaceTable } from './load.ts';
+import { loadFresh, replaceContent, replaceEmpty, replaceTable } from './load.ts';
 import { probeFlows, probeNft, probeRuleset } from './probe.ts';
 import { prepareScratch } from './scratch.ts';
 import { type Outcome, type Session, startSession } from './session.ts';
@@ -51,6 +51,9 @@ const flowMarks = {
   balancedAnyPort: flowClass.balancedAnyPort * top,
 } as const;
 
+/** From so many entries on, the first ones go into an empty table faster in two halves. */
+const fillingAtOnce = 5_000;
+
 /** What is held between `open` and `close`. */
 interface Held {
   readonly scratch: string;
@@ -72,6 +75,8 @@ export class NftablesDataPlane implements DataPlane {
   #stamp: KernelStamp | undefined;
   /** The ruleset's generation up to which all transactions are known; -1 when somebody else's came in between. */
   #generation = -1;
+  /** Known to forward nothing: no element but the stamp and the gate's. */
+  #idle = false;
   /** How many elements each set holds, as far as the kernel tells. */
   #elements = new Map<string, number>();
   #turn: Promise<unknown> = Promise.resolve();
@@ -90,6 +95,7 @@ export class NftablesDataPlane implements DataPlane {
   open(): Promise<KernelState> {
     return this.#inTurn(async () => {
       await this.#letGo();
+      this.#idle = false;
       const findings: Finding[] = [];
       const nft = await probeNft();
       if ('finding' in nft) findings.push(nft.finding);
@@ -129,12 +135,13 @@ export class NftablesDataPlane implements DataPlane {
   load(table: ForwardingTable, stamp: Stamp): Promise<void> {
     return this.#inTurn(async () => {
       const { scratch, questions } = this.#open();
+      this.#idle = false;
       await this.#compared();
       const shape = readShape(questions);
       const next = { stamp, sequence: nextSequence(shape.stamp?.sequence ?? 0) };
       const context = {
         scratch,
-        table,
+        elements: () => tableElements(table),
         run: (all: Iterable<Operation>) => this.#transact(all),
         stamp: stampElement(next),
       };
@@ -148,6 +155,7 @@ export class NftablesDataPlane implements DataPlane {
       if (this.#stamp?.sequence !== next.sequence) {
         throw new CommitFailed('the table was loaded but cannot be read back', 'the stamp is missing');
       }
+      this.#idle = tableElements(table).next().done === true;
       this.#unchecked = table;
       this.#inBackground([]);
     });
@@ -160,6 +168,12 @@ export class NftablesDataPlane implements DataPlane {
       const previous = this.#stamp;
       if (previous === undefined) throw new CommitFailed('nothing is loaded that could be changed', '');
       const next = { stamp, sequence: nextSequence(previous.sequence) };
+      if (this.#idle && change.added.length > fillingAtOnce) {
+        await this.#fill(change, previous, next);
+        this.#inBackground(change.added);
+        return;
+      }
+      this.#idle = false;
       const known = readGeneration(questions) === this.#generation;
       const growth = new Map<string, number>();
       const outcome = await this.#transact(counted(operations(change, previous, next), growth));
@@ -170,6 +184,23 @@ export class NftablesDataPlane implements DataPlane {
       await this.#endFlows(flows, change.ending);
       this.#inBackground(change.added);
     });
+  }
+
+  /** The first entries of a table, when they are many: two programs share the work, as in a first load. */
+  async #fill(change: Change, previous: KernelStamp, next: KernelStamp): Promise<void> {
+    const context = {
+      scratch: this.#open().scratch,
+      elements: () => additionsOf(change),
+      run: (all: Iterable<Operation>) => this.#transact(all),
+      stamp: stampElement(next),
+    };
+    const outcome = await replaceEmpty(context, stampElement(previous));
+    try {
+      this.#conclude(outcome, next);
+      this.#idle = false;
+    } finally {
+      this.#recognize();
+    }
   }
 
   async counters(entries: readonly Entry[]): Promise<ReadonlyMap<Entry, Counters>> {
@@ -191,6 +222,7 @@ export class NftablesDataPlane implements DataPlane {
       }
       this.#stamp = undefined;
       this.#generation = -1;
+      this.#idle = false;
       await flows.endAll();
     });
   }
@@ -344,6 +376,10 @@ export class NftablesDataPlane implements DataPlane {
     this.#turn = result.catch(() => {});
     return result;
   }
+}
+
+function* additionsOf(change: Change): Generator<Element> {
+  for (const { verb, element } of changeOperations(change)) if (verb === 'add') yield element;
 }
 
 function* operations(change: Change, previous: KernelStamp, next: KernelStamp): Generator<Operation> {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { DataPlaneUnavailable } from '../dataplane.ts';
+import { CommitFailed, DataPlaneUnavailable } from '../dataplane.ts';
 import { NftablesDataPlane } from './plane.ts';
 import { gatewayUnderTest, logger, pause } from './testing/gateway.ts';
 import { endpoint, nat, table, unchanged } from './testing/tables.ts';
@@ -41,9 +41,42 @@ describe('a commit', () => {
   });
 });
 
+describe('the first entries, when they are many', () => {
+  const many = Array.from({ length: 5_001 }, (_, index) =>
+    nat(endpoint(front6, 'tcp', 10_000 + index), 'fd01::1', 8080),
+  );
+
+  it('come all at once, and like any others', async () => {
+    const { plane, stamp, knock } = gateway;
+    await plane.load(table([]), stamp());
+    const latest = stamp();
+    await plane.commit({ ...unchanged, added: many }, latest);
+    expect(await plane.verify()).toEqual({ kind: 'intact' });
+    expect(await knock('tcp', front6, 15_000)).toBe('m1:8080');
+    expect((await plane.counters(many.slice(-1))).get(many[5_000] ?? one)).toMatchObject({ flows: 1 });
+    await plane.commit({ ...unchanged, added: [one], removed: many.slice(0, 1) }, stamp());
+    expect(await knock('tcp', front4, 501)).toBe('m1:8080');
+    await expect(knock('tcp', front6, 10_000)).rejects.toThrow('refused');
+    await plane.commit({ ...unchanged, removed: [one, ...many.slice(1)] }, stamp());
+  });
+
+  it('leave the empty table as it was where the kernel refuses them', async () => {
+    const { plane, stamp, knock } = gateway;
+    await plane.load(table([]), stamp());
+    const twice = nat(endpoint(front6, 'tcp', 10_000), 'fd01::1', 9090);
+    await expect(plane.commit({ ...unchanged, added: [...many, twice] }, stamp())).rejects.toThrow(
+      CommitFailed,
+    );
+    expect(await plane.verify()).toEqual({ kind: 'intact' });
+    await expect(knock('tcp', front6, 10_000)).rejects.toThrow('refused');
+    await plane.commit({ ...unchanged, added: [one] }, stamp());
+    expect(await knock('tcp', front4, 501)).toBe('m1:8080');
+  });
+});
+
 describe('an agent that is killed', () => {
-  /** Loads one entry, says so, and then commits so many more by one transaction. */
-  const killed = (modules: string, scratch: string, count: number): string => `
+  /** Loads one entry or none, says so, and then commits so many more. */
+  const killed = (modules: string, scratch: string, count: number, loaded: 'one' | 'none'): string => `
     import { NftablesDataPlane } from '${modules}plane.ts';
     import { endpoint, nat, table, unchanged } from '${modules}testing/tables.ts';
     const logger = { warn() {}, error() {} };
@@ -52,30 +85,58 @@ describe('an agent that is killed', () => {
     const added = Array.from({ length: ${count} }, (_, index) =>
       nat(endpoint('${front4}', 'udp', 1000 + index), '10.1.0.1', 8080));
     await plane.open();
-    await plane.load(table([one]), { instance: '00000000000000a1', revision: 1 });
+    await plane.load(table(${loaded === 'one' ? '[one]' : '[]'}), { instance: '00000000000000a1', revision: 1 });
     console.log('loaded');
     await plane.commit({ ...unchanged, added }, { instance: '00000000000000a1', revision: 2 });
     console.log('committed');
     process.exit();`;
 
-  it.each([50, 250, 450, 650])('leaves what the next one sees and repairs, after %i ms', async (delay) => {
-    const { plane, knock } = gateway;
-    await plane.close();
+  /** Starts such an agent, and kills it so many milliseconds after its load. */
+  async function killedAfter(delay: number, loaded: 'one' | 'none'): Promise<void> {
     const program = join(directory, 'agent.ts');
-    await writeFile(program, killed(new URL('./', import.meta.url).pathname, directory, 20_000));
+    await writeFile(program, killed(new URL('./', import.meta.url).pathname, directory, 20_000, loaded));
     const agent = execa(process.execPath, [program], { reject: false, buffer: false, stdout: 'pipe' });
     for await (const chunk of agent.stdout) if (String(chunk).includes('loaded')) break;
     await pause(delay);
     agent.kill('SIGKILL');
     await agent;
+  }
+
+  const orphans = async (): Promise<string> =>
+    (await execa('pgrep', ['-f', `nft -j -f ${directory}`], { reject: false })).stdout;
+
+  it.each([50, 250, 450, 650])(
+    'filling an empty table leaves it to the next one to load, after %i ms',
+    async (delay) => {
+      const { plane, knock } = gateway;
+      await plane.close();
+      await killedAfter(delay, 'none');
+      while ((await orphans()) !== '') await pause(20);
+      const next = new NftablesDataPlane({ logger, scratchDirectory: directory });
+      const found = (await next.open()).stamp;
+      const refused = knock('udp', front4, 1000);
+      // All of it, or nothing of it.
+      if (found?.revision === 2) expect(await refused).toBe('m1:8080');
+      else await expect(refused).rejects.toThrow('refused');
+      await next.load(table([one]), { instance: '00000000000000a1', revision: 3 });
+      expect(await next.verify()).toEqual({ kind: 'intact' });
+      expect(await knock('tcp', front4, 501)).toBe('m1:8080');
+      await expect(knock('udp', front4, 1000)).rejects.toThrow('refused');
+      await next.close();
+      await plane.open();
+    },
+  );
+
+  it.each([50, 250, 450, 650])('leaves what the next one sees and repairs, after %i ms', async (delay) => {
+    const { plane, knock } = gateway;
+    await plane.close();
+    await killedAfter(delay, 'one');
     const next = new NftablesDataPlane({ logger, scratchDirectory: directory });
     const { stamp: found } = await next.open();
     expect(found).toMatchObject({ instance: '00000000000000a1' });
     const other = nat(endpoint(front4, 'tcp', 502), '10.1.0.1', 9090);
     const stamp = { instance: '00000000000000a1', revision: 3 };
     await next.commit({ ...unchanged, added: [other] }, stamp);
-    const orphans = async (): Promise<string> =>
-      (await execa('pgrep', ['-f', `nft -j -f ${directory}`], { reject: false })).stdout;
     while ((await orphans()) !== '') await pause(20);
     // What it had begun is in the kernel before, or it is seen.
     const before = found?.revision === 2;
