@@ -7,7 +7,6 @@ import type {
   BackendPool,
   InboundNatRule,
   LoadBalancer,
-  Member,
   PoolRule,
   SingleTargetRule,
 } from '../resources/model.ts';
@@ -52,7 +51,6 @@ class RuleSources {
   readonly #rules: ReadonlyMap<string, InboundNatRule>;
   readonly #addresses: readonly [ReadonlyMap<string, string>, ReadonlyMap<string, string>];
   readonly #changed = new Map<string, ReadonlySet<string>>();
-  readonly #members = new Map<string, readonly [MembersById, MembersById]>();
 
   constructor(before: Source | undefined, after: Source) {
     this.before = before;
@@ -76,15 +74,6 @@ class RuleSources {
     ];
   }
 
-  membersById(pool: string): readonly [before: MembersById, after: MembersById] {
-    const known = this.#members.get(pool);
-    if (known !== undefined) return known;
-    const [before, after] = this.pools(pool);
-    const members = [membersById(before), membersById(after)] as const;
-    this.#members.set(pool, members);
-    return members;
-  }
-
   /** Ids of members of a pool that are not as they were. */
   changedMembers(pool: string): ReadonlySet<string> {
     const known = this.#changed.get(pool);
@@ -94,12 +83,6 @@ class RuleSources {
     this.#changed.set(pool, changed);
     return changed;
   }
-}
-
-type MembersById = ReadonlyMap<string, Member>;
-
-function membersById(pool: BackendPool | undefined): MembersById {
-  return new Map(pool?.members.map((member) => [member.id, member]));
 }
 
 function frontendAddresses(loadBalancer: LoadBalancer | undefined): ReadonlyMap<string, string> {
@@ -156,16 +139,16 @@ function compilePoolRule(
   const incremental = before !== undefined && sources.sameRule(rule);
   const changed = incremental ? changedMachines(rule, earlierPorts, after, sources) : undefined;
   if (changed?.size === 0 && before !== undefined) return before;
-  const [membersBefore, membersAfter] = sources.membersById(rule.backendPool);
+  const [poolBefore, poolAfter] = sources.pools(rule.backendPool);
   const removed: Entry[] = [];
   if (changed === undefined) removed.push(...earlier.values());
   else if (sources.before !== undefined) {
-    for (const mapping of mappingsOfMachines(sources.before, rule, earlierPorts, changed, membersBefore)) {
+    for (const mapping of mappingsOfMachines(sources.before, rule, earlierPorts, changed, poolBefore)) {
       removed.push(...entriesOf(mapping, earlier));
     }
   }
   const added: Entry[] = [];
-  for (const mapping of mappingsOfMachines(sources.after, rule, after, changed, membersAfter)) {
+  for (const mapping of mappingsOfMachines(sources.after, rule, after, changed, poolAfter)) {
     added.push(...entriesOf(mapping, earlier));
   }
   const entries = earlier.with(removed, added);
@@ -197,7 +180,7 @@ function mappingsOfMachines(
   rule: PoolRule,
   rulePorts: RulePorts | undefined,
   machines: ReadonlySet<string> | undefined,
-  index: ReadonlyMap<string, Member>,
+  pool: BackendPool | undefined,
 ): Iterable<Mapping> {
   if (machines === undefined || rulePorts === undefined) {
     return mappingsOf({ ...loadBalancer, inboundNatRules: [rule] }, ports);
@@ -207,7 +190,7 @@ function mappingsOfMachines(
     const assignment = rulePorts.assigned.get(id);
     if (assignment !== undefined) assigned.set(id, assignment);
   }
-  const members = Array.from(machines, (id) => index.get(id)).filter((member) => member !== undefined);
+  const members = pool?.members.filter(({ id }) => machines.has(id)) ?? [];
   return mappingsOf(
     {
       ...loadBalancer,
