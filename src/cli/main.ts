@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=8
 // The command `penstock`.
 import { run } from './program.ts';
 import { processTerminal } from './terminal.ts';
