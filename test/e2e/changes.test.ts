@@ -4,7 +4,17 @@ import type { GatewayClient, Message } from '../../src/wire/client.ts';
 import { Lab } from '../lab/lab.ts';
 import { backend } from '../lab/topology.ts';
 import type { Traffic } from '../lab/traffic/traffic.ts';
-import { addressOf, all, type Family, front, members, otherFront, tcp, udp } from './support/declare.ts';
+import {
+  addressOf,
+  all,
+  type Family,
+  front,
+  members,
+  otherFront,
+  tcp,
+  udp,
+  webAndDns,
+} from './support/declare.ts';
 import { Flows } from './support/flows.ts';
 import { connect, failureOf, listMappings, ports, put, revisionOf } from './support/gateway.ts';
 import { machines } from './support/outcomes.ts';
@@ -34,24 +44,7 @@ function declaration(
     frontends: [{ name: 'front', address: front[family] }],
     backendPools: [{ name: 'vms', members: members([1, 2, 3], family) }],
     inboundNatRules: [rule('over-tcp', tcp, 80), rule('over-udp', udp, 5300)],
-    loadBalancingRules: [
-      {
-        name: 'web',
-        frontend: 'front',
-        protocol: tcp,
-        frontendPort: 80,
-        backendPort: 80,
-        backendPool: 'vms',
-      },
-      {
-        name: 'dns',
-        frontend: 'front',
-        protocol: udp,
-        frontendPort: 53,
-        backendPort: 5300,
-        backendPool: 'vms',
-      },
-    ],
+    loadBalancingRules: [...webAndDns],
   };
 }
 

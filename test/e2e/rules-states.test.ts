@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { GatewayClient, Message } from '../../src/wire/client.ts';
 import { Lab } from '../lab/lab.ts';
 import type { Traffic } from '../lab/traffic/traffic.ts';
-import { adminState, type Family, front, members, tcp, udp } from './support/declare.ts';
+import { adminState, type Family, front, members, tcp, webAndDns } from './support/declare.ts';
 import { Flows } from './support/flows.ts';
 import { connect, put } from './support/gateway.ts';
 import { machines } from './support/outcomes.ts';
@@ -17,24 +17,7 @@ function declaration(family: Family): Message<'LoadBalancer'> {
     name: `web${family}`,
     frontends: [{ name: 'front', address: front[family] }],
     backendPools: [{ name: 'vms', members: members([1, 2, 3], family) }],
-    loadBalancingRules: [
-      {
-        name: 'web',
-        frontend: 'front',
-        protocol: tcp,
-        frontendPort: 80,
-        backendPort: 80,
-        backendPool: 'vms',
-      },
-      {
-        name: 'dns',
-        frontend: 'front',
-        protocol: udp,
-        frontendPort: 53,
-        backendPort: 5300,
-        backendPool: 'vms',
-      },
-    ],
+    loadBalancingRules: [...webAndDns],
     inboundNatRules: [
       {
         name: 'direct',

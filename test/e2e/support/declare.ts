@@ -24,3 +24,9 @@ export function members(numbers: readonly number[], family: Family = 4): Message
     return { id: machine.node, address: addressOf(machine, family) };
   });
 }
+
+/** Balances port 80 over TCP and port 53 over UDP of frontend `front` over pool `vms`. */
+export const webAndDns: readonly Message<'LoadBalancingRule'>[] = [
+  { name: 'web', frontend: 'front', protocol: tcp, frontendPort: 80, backendPort: 80, backendPool: 'vms' },
+  { name: 'dns', frontend: 'front', protocol: udp, frontendPort: 53, backendPort: 5300, backendPool: 'vms' },
+];
