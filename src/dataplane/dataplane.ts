@@ -1,6 +1,6 @@
 // The border to the kernel. Each plane carries out the same forwarding table; nothing else crosses.
 import type { Change } from '../forwarding/change.ts';
-import type { Entry, ForwardingTable } from '../forwarding/table.ts';
+import type { Entry, ForwardingTable, Ring, RingMember } from '../forwarding/table.ts';
 
 export interface DataPlane {
   readonly kind: 'nftables' | 'xdp' | 'fake';
@@ -25,6 +25,12 @@ export interface DataPlane {
 
   /** Reads counters; entries that the kernel does not run are absent. Cost grows with the number asked for. */
   counters(entries: readonly Entry[]): Promise<ReadonlyMap<Entry, Counters>>;
+
+  /** What the machines of a ring have got through balanced rules; those that the plane does not count are absent. */
+  memberCounters(ring: Ring): Promise<ReadonlyMap<RingMember, Counters>>;
+
+  /** How the plane sits on the host, and what it made of the packets. For `status`: at most some milliseconds. */
+  report(): Promise<PlaneReport>;
 
   /** A cheap check that the kernel still runs what was committed (well under a millisecond). */
   verify(): Promise<Verdict>;
@@ -66,6 +72,65 @@ export interface Counters {
   readonly bytes: number;
   readonly flows: number;
 }
+
+/** What only the plane knows about itself; empty lists where there is nothing of the kind. */
+export interface PlaneReport {
+  readonly interfaces: readonly InterfaceReport[];
+  /** Memory of the kernel that is set aside for the plane's maps. */
+  readonly maps: readonly MapReport[];
+  /** Absent where the kernel's connection tracking is all there is. */
+  readonly flows?: FlowTableReport;
+  /** Packets since the plane was loaded, by what became of them; reasons that never occurred may be left out. */
+  readonly reasons: readonly PacketReason[];
+  /** What an operator may wonder about, in sentences: such as why next hops are not remembered. */
+  readonly notes: readonly string[];
+}
+
+/** A network interface that the plane receives from. */
+export interface InterfaceReport {
+  readonly name: string;
+  /** Where the program runs: in the driver, behind it (slower), or not at all. */
+  readonly mode: 'native' | 'generic' | 'off';
+  /** Of the kernel module, such as `veth`; empty where unknown. */
+  readonly driver: string;
+  /** Why the mode is not native, in the driver's or kernel's words; empty where it is. */
+  readonly reason: string;
+  /** The program's id in the kernel, as `bpftool prog show id` takes it; 0 where none runs. */
+  readonly program: number;
+  /** The program takes frames that fill several pages (jumbo frames). */
+  readonly multiBuffer: boolean;
+}
+
+export interface MapReport {
+  readonly name: string;
+  /** Of all CPUs. */
+  readonly bytes: number;
+  /** How many entries there is room for, and how many are there; absent where it does not fill up. */
+  readonly entries?: { readonly capacity: number; readonly used: number };
+}
+
+/** The plane's own flows. */
+export interface FlowTableReport {
+  readonly capacity: number;
+  /** All flows that are kept, also those that are over and may be displaced. */
+  readonly used: number;
+  /** Those that both sides have spoken in, which a flood of new ones does not displace. */
+  readonly open: number;
+}
+
+/** What became of packets: the plane's own word for why, and how many. */
+export interface PacketReason {
+  /** Stable, such as `hop-limit`. */
+  readonly reason: string;
+  readonly outcome: PacketOutcome;
+  readonly packets: number;
+}
+
+/**
+ * Sent on by the plane itself; handed to the kernel untouched; translated, and left to the kernel to route; dropped; or a
+ * thing that happened besides.
+ */
+export type PacketOutcome = 'forwarded' | 'handed-up' | 'routed' | 'dropped' | 'event';
 
 /** One thing that the host lacks, and what an operator does about it. */
 export interface Finding {

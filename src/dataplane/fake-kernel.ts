@@ -1,7 +1,7 @@
 // The state that a fake data plane leaves in its "kernel", and the checks that a real one would make.
 import type { Change, RingChange } from '../forwarding/change.ts';
 import { sameTarget } from '../forwarding/same.ts';
-import { type Entry, endpointKey, type Ring } from '../forwarding/table.ts';
+import { type Entry, endpointKey, type Ring, type RingMember } from '../forwarding/table.ts';
 import { familyOf, type IpAddress } from '../resources/address.ts';
 import { CommitFailed, type Counters, type Stamp } from './dataplane.ts';
 
@@ -15,6 +15,8 @@ export class FakeKernel {
   readonly localAddresses = new Set<IpAddress>();
   /** By `endpointKey`; begins anew when an entry gets another target. */
   readonly counters = new Map<string, Counters>();
+  /** By number of the ring and id of the member; begins anew when a member gets another address. */
+  readonly memberCounters = new Map<number, ReadonlyMap<string, Counters>>();
   /** Absent while the kernel holds nothing of ours. */
   stamp: Stamp | undefined;
   readonly #ringUses = new Map<number, number>();
@@ -35,6 +37,7 @@ export class FakeKernel {
       for (const { address } of after?.members ?? []) count(this.#backendUses, address, 1);
       if (after !== undefined) this.rings.set(after.number, after);
       else if (before !== undefined) this.rings.delete(before.number);
+      if (before !== undefined) this.keepMemberCounters(before, after?.members ?? []);
     }
     for (const address of change.backendsRemoved) this.backends.delete(address);
     for (const address of change.backendsAdded) this.backends.add(address);
@@ -50,6 +53,7 @@ export class FakeKernel {
     this.backends.clear();
     this.localAddresses.clear();
     this.counters.clear();
+    this.memberCounters.clear();
     this.#ringUses.clear();
     this.#backendUses.clear();
     this.stamp = undefined;
@@ -61,6 +65,16 @@ export class FakeKernel {
     this.counters.delete(key);
     if (target.kind === 'nat') count(this.#backendUses, target.address, -1);
     else count(this.#ringUses, target.ring, -1);
+  }
+
+  /** Drops the counters of members that are gone, or have another address. */
+  keepMemberCounters({ number, members }: Ring, after: readonly RingMember[]): void {
+    const same = new Set(
+      members.filter((one) => after.some((other) => sameMachine(one, other))).map(({ id }) => id),
+    );
+    const kept = [...(this.memberCounters.get(number) ?? [])].filter(([id]) => same.has(id));
+    if (kept.length === 0) this.memberCounters.delete(number);
+    else this.memberCounters.set(number, new Map(kept));
   }
 
   #keep(entry: Entry): void {
@@ -226,4 +240,8 @@ function count<K>(counts: Map<K, number>, key: K, by: number): void {
   const sum = (counts.get(key) ?? 0) + by;
   if (sum === 0) counts.delete(key);
   else counts.set(key, sum);
+}
+
+function sameMachine(one: RingMember, other: RingMember): boolean {
+  return one.id === other.id && one.address === other.address;
 }

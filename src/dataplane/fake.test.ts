@@ -191,4 +191,38 @@ describe('the fake data plane', () => {
     await plane.commit(change, stamp(3));
     expect((await plane.counters([nat.after])).get(nat.after)).toEqual({ packets: 0, bytes: 0, flows: 0 });
   });
+
+  test('counts by member of a ring, as long as a member has its address', async () => {
+    const counted = { packets: 4, bytes: 400, flows: 1 };
+    const [first, second] = ring.members;
+    if (first === undefined || second === undefined) throw new Error('the ring has members');
+    plane.setMemberCounters(ring.number, first.id, counted);
+    plane.setMemberCounters(ring.number, second.id, counted);
+    await plane.load(loaded, stamp(2));
+    const stranger = { ...second, address: ip('10.1.0.99') };
+    const movedRing = { ...ring, members: [first, stranger, ...ring.members.slice(2)] };
+    const gone = second.address;
+    await plane.commit(
+      {
+        ...nothing,
+        rings: [{ before: ring, after: movedRing }],
+        backendsAdded: [stranger.address],
+        backendsRemoved: plane.kernel.entries
+          .values()
+          .some(({ target }) => target.kind === 'nat' && target.address === gone)
+          ? []
+          : [gone],
+      },
+      stamp(3),
+    );
+    const answer = await plane.memberCounters(movedRing);
+    expect(answer.get(first)).toEqual(counted);
+    expect(answer.get(stranger)).toEqual({ packets: 0, bytes: 0, flows: 0 });
+  });
+
+  test('reports what it was told to', async () => {
+    expect(await plane.report()).toEqual({ interfaces: [], maps: [], reasons: [], notes: [] });
+    plane.planeReport = { ...plane.planeReport, notes: ['in memory'] };
+    expect((await plane.report()).notes).toEqual(['in memory']);
+  });
 });

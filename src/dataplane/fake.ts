@@ -5,12 +5,20 @@ import { wholeTable } from '../forwarding/diff.ts';
 import type { FiveTuple } from '../forwarding/hash.ts';
 import { type Destination, resolve } from '../forwarding/lookup.ts';
 import { sameTarget } from '../forwarding/same.ts';
-import { type Endpoint, type Entry, endpointKey, type ForwardingTable } from '../forwarding/table.ts';
+import {
+  type Endpoint,
+  type Entry,
+  endpointKey,
+  type ForwardingTable,
+  type Ring,
+  type RingMember,
+} from '../forwarding/table.ts';
 import {
   CommitFailed,
   type Counters,
   type DataPlane,
   type KernelState,
+  type PlaneReport,
   type Stamp,
   type Verdict,
 } from './dataplane.ts';
@@ -23,10 +31,14 @@ export interface FakeDataPlaneOptions {
   readonly kernel?: FakeKernel;
 }
 
+const noTraffic: Counters = { packets: 0, bytes: 0, flows: 0 };
+
 /** Use it like any plane: `open` first, also to `flush`; after `close`, or before `load` on an empty kernel, `commit` is refused. */
 export class FakeDataPlane implements DataPlane {
   readonly kind = 'fake';
   readonly kernel: FakeKernel;
+  /** What `report` answers. */
+  planeReport: PlaneReport = { interfaces: [], maps: [], reasons: [], notes: [] };
   #opened = false;
   #expected: Stamp | undefined;
   #failures: Error[] = [];
@@ -51,11 +63,19 @@ export class FakeDataPlane implements DataPlane {
     new FakeKernel().apply(change, stamp);
     const counters = new Map(this.kernel.counters);
     const before = new Map(this.kernel.entries);
+    const ringsBefore = new Map(this.kernel.rings);
+    const memberCounters = new Map(this.kernel.memberCounters);
     this.kernel.clear();
     this.kernel.apply(change, stamp);
     for (const [key, counted] of counters) {
       const [earlier, now] = [before.get(key), this.kernel.entries.get(key)];
       if (earlier && now && sameTarget(earlier.target, now.target)) this.kernel.counters.set(key, counted);
+    }
+    for (const [number, counted] of memberCounters) {
+      const [earlier, now] = [ringsBefore.get(number), this.kernel.rings.get(number)];
+      if (!earlier || !now) continue;
+      this.kernel.memberCounters.set(number, counted);
+      this.kernel.keepMemberCounters(earlier, now.members);
     }
     this.#loads += 1;
     this.#done(stamp);
@@ -77,9 +97,18 @@ export class FakeDataPlane implements DataPlane {
       const key = endpointKey(entry.endpoint);
       const present = this.kernel.entries.get(key);
       if (present === undefined || !sameTarget(present.target, entry.target)) continue;
-      answer.set(entry, this.kernel.counters.get(key) ?? { packets: 0, bytes: 0, flows: 0 });
+      answer.set(entry, this.kernel.counters.get(key) ?? noTraffic);
     }
     return answer;
+  }
+
+  async memberCounters({ number, members }: Ring): Promise<ReadonlyMap<RingMember, Counters>> {
+    const counted = this.kernel.memberCounters.get(number);
+    return new Map(members.map((member) => [member, counted?.get(member.id) ?? noTraffic]));
+  }
+
+  async report(): Promise<PlaneReport> {
+    return this.planeReport;
   }
 
   async verify(): Promise<Verdict> {
@@ -124,6 +153,12 @@ export class FakeDataPlane implements DataPlane {
   /** Plays traffic through an endpoint. */
   setCounters(endpoint: Endpoint, counters: Counters): void {
     this.kernel.counters.set(endpointKey(endpoint), counters);
+  }
+
+  /** Plays traffic to a machine, by its id, of a ring, by its number. */
+  setMemberCounters(ring: number, member: string, counters: Counters): void {
+    const known = this.kernel.memberCounters.get(ring);
+    this.kernel.memberCounters.set(ring, new Map([...(known ?? []), [member, counters]]));
   }
 
   /** Of each successful `load` and `commit` through this object, oldest first. */

@@ -1,7 +1,7 @@
 // The data plane over nftables: constant rules, and each change one transaction on their sets and maps.
 import type { Logger } from 'pino';
 import type { Change } from '../../forwarding/change.ts';
-import type { Entry, ForwardingTable } from '../../forwarding/table.ts';
+import type { Entry, ForwardingTable, RingMember } from '../../forwarding/table.ts';
 import { type Flows, flowsOver } from '../conntrack/flows.ts';
 import type { FlowSelection } from '../conntrack/selection.ts';
 import { type NetlinkSocket, openNetlinkSocket } from '../conntrack/socket.ts';
@@ -12,6 +12,7 @@ import {
   DataPlaneUnavailable,
   type Finding,
   type KernelState,
+  type PlaneReport,
   type Stamp,
   type Verdict,
 } from '../dataplane.ts';
@@ -205,6 +206,16 @@ export class NftablesDataPlane implements DataPlane {
 
   async counters(entries: readonly Entry[]): Promise<ReadonlyMap<Entry, Counters>> {
     return await entryCounters(this.#open().questions, entries);
+  }
+
+  /** None: a ring is a map from slots to addresses, and the element that counts its traffic is the rule's. */
+  async memberCounters(): Promise<ReadonlyMap<RingMember, Counters>> {
+    return new Map();
+  }
+
+  /** Nothing of its own: packets meet the rules on whatever interface they come in, and flows are conntrack's. */
+  async report(): Promise<PlaneReport> {
+    return { interfaces: [], maps: [], reasons: [], notes: [] };
   }
 
   verify(): Promise<Verdict> {
