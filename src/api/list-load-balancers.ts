@@ -12,6 +12,7 @@ import {
   toInboundNatRule,
   toLoadBalancingRule,
   toMember,
+  toMemberCounters,
   toRuleCounters,
 } from './to-proto.ts';
 
@@ -43,6 +44,15 @@ export async function* listLoadBalancers(
         chunk = new ResponseChunk(revision);
       }
       chunk.addCounters(message, bytes);
+    }
+    for (const counters of await gateway.memberCounters(loadBalancer)) {
+      const message = toMemberCounters(loadBalancer.name, counters);
+      const bytes = v1.MemberCounters.encode(message).len;
+      if (chunk.size.isFullFor(bytes)) {
+        yield chunk.message;
+        chunk = new ResponseChunk(revision);
+      }
+      chunk.addMemberCounters(message, bytes);
     }
   }
   yield chunk.message;
@@ -100,9 +110,15 @@ class ResponseChunk {
   readonly message: Sent<'ListLoadBalancersResponse'>;
   readonly #parts: Part[] = [];
   readonly #counters: Sent<'RuleCounters'>[] = [];
+  readonly #memberCounters: Sent<'MemberCounters'>[] = [];
 
   constructor(revision: number) {
-    this.message = { revision, loadBalancers: this.#parts, ruleCounters: this.#counters };
+    this.message = {
+      revision,
+      loadBalancers: this.#parts,
+      ruleCounters: this.#counters,
+      memberCounters: this.#memberCounters,
+    };
   }
 
   /** What is added from now on belongs to this load balancer. */
@@ -136,6 +152,11 @@ class ResponseChunk {
 
   addCounters(message: Sent<'RuleCounters'>, bytes: number): void {
     this.#counters.push(message);
+    this.size.add(bytes);
+  }
+
+  addMemberCounters(message: Sent<'MemberCounters'>, bytes: number): void {
+    this.#memberCounters.push(message);
     this.size.add(bytes);
   }
 }

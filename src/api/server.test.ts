@@ -59,6 +59,17 @@ test('GetStatus says what the gateway runs', async () => {
     warnings: [{ code: 'SAMPLE', message: 'a sample', remedy: 'nothing' }],
     hostSettings: [{ name: 'net.ipv4.ip_forward', value: '1', valueBefore: '0' }],
     hostAddresses: [{ address: '203.0.113.1', interface: 'lo', added: true }],
+    interfaces: [
+      { name: 'eth0', xdpMode: 'generic', driver: 'tun', reason: 'the driver has no XDP', programId: 7 },
+    ],
+    maps: [
+      { name: 'frontends', bytes: 4096, capacity: 64, used: 3 },
+      { name: 'reasons', bytes: 256, capacity: 0, used: 0 },
+    ],
+    mapBytes: 4352,
+    flowTable: { capacity: 7, used: 2, open: 1 },
+    packetReasons: [{ reason: 'hop-limit', outcome: 'handed-up', packets: 5 }],
+    notes: ['a sample'],
   });
 });
 

@@ -65,11 +65,20 @@ test('a large load balancer comes in parts that ReplaceAll joins again', async (
   };
   await served.client.apply({ changes: { putLoadBalancers: [large, sample('small', 1)] } });
   const chunks = await all(served.client.listLoadBalancers({ withCounters: true }));
-  expect(chunks.length).toBe(3);
+  expect(chunks.length).toBe(5);
   expect(new Set(chunks.map(({ revision }) => revision))).toEqual(new Set([1]));
   expect(chunks.flatMap(({ ruleCounters }) => ruleCounters ?? [])).toMatchObject([
     { loadBalancer: 'large', rule: 'web', counters: { packets: 3 } },
   ]);
+  const members = chunks.flatMap(({ memberCounters }) => memberCounters ?? []);
+  expect(members.length).toBe(4_500);
+  expect(members[7]).toMatchObject({
+    loadBalancer: 'large',
+    backendPool: 'vms',
+    member: 'vm-7',
+    backendAddress: '10.0.0.7',
+    counters: { packets: 4 },
+  });
   const answer = await served.client.replaceAll([
     ...chunks.map(({ loadBalancers }) => ({ loadBalancers: loadBalancers ?? [] })),
     { commit: {} },

@@ -1,6 +1,7 @@
 // From the gateway's plain data to protobuf messages. Enums, timestamps and durations take their wire form here.
 
 import type { Counters, Finding } from '../dataplane/dataplane.ts';
+import type { MemberCounters } from '../gateway/contract.ts';
 import type { Mapping, RangeUsage } from '../ports/mapping.ts';
 import type { RuleProtocol } from '../resources/address.ts';
 import type {
@@ -120,6 +121,19 @@ export function toPortRange(range: RangeUsage): Sent<'PortRange'> {
 
 export function toRuleCounters(loadBalancer: string, rule: string, counters: Counters): Sent<'RuleCounters'> {
   return { loadBalancer, rule, counters: toCounters(counters) };
+}
+
+export function toMemberCounters(
+  loadBalancer: string,
+  { backendPool, member, counters }: MemberCounters,
+): Sent<'MemberCounters'> {
+  return {
+    loadBalancer,
+    backendPool,
+    member: member.id,
+    backendAddress: member.address,
+    counters: toCounters(counters),
+  };
 }
 
 export function toWarning({ code, message, remedy }: Finding): Sent<'Warning'> {

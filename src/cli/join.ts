@@ -8,23 +8,26 @@ export interface Listed {
   readonly revision: number;
   readonly loadBalancers: readonly LoadBalancer[];
   readonly ruleCounters: readonly Answer<'RuleCounters'>[];
+  readonly memberCounters: readonly Answer<'MemberCounters'>[];
 }
 
 /** Reads the whole answer of ListLoadBalancers. */
 export async function collectLoadBalancers(chunks: AsyncIterable<Chunk>): Promise<Listed> {
   const byName = new Map<string, LoadBalancer>();
   const ruleCounters: Answer<'RuleCounters'>[] = [];
+  const memberCounters: Answer<'MemberCounters'>[] = [];
   let revision = 0;
   for await (const chunk of chunks) {
     revision = chunk.revision;
     ruleCounters.push(...chunk.ruleCounters);
+    memberCounters.push(...chunk.memberCounters);
     for (const part of chunk.loadBalancers) {
       const before = byName.get(part.name);
       if (before === undefined) byName.set(part.name, part);
       else append(before, part);
     }
   }
-  return { revision, loadBalancers: [...byName.values()], ruleCounters };
+  return { revision, loadBalancers: [...byName.values()], ruleCounters, memberCounters };
 }
 
 /** Both have just been read from the wire and belong to nobody else. */

@@ -245,6 +245,15 @@ describe('get lb', () => {
         ruleCounters: [
           { loadBalancer: 'web', rule: 'http', counters: { packets: 5, bytes: 3000, flows: 1 } },
         ],
+        memberCounters: [
+          {
+            loadBalancer: 'web',
+            backendPool: 'machines',
+            member: 'vm-1',
+            backendAddress: '10.0.0.4',
+            counters: { packets: 4, bytes: 1024, flows: 2 },
+          },
+        ],
       },
     ];
     expect((await penstock(['get', 'lb', '-o', 'wide'])).stdout).toBe(
@@ -257,6 +266,7 @@ describe('get lb', () => {
     expect(stdout).toContain(
       'http                  [fd00::1]:80/tcp   pool machines, port 8080         5   2.9 KiB       1\n',
     );
+    expect(stdout).toContain('machines        vm-1     10.0.0.4         4   1.0 KiB       2\n');
   });
 
   it('says when there are none, or not this one', async () => {
@@ -529,6 +539,53 @@ describe('status', () => {
     expect(stdout).toContain('revision         12 (the kernel runs 11)\n');
     expect(stdout).toContain('port mappings    3,000\n');
     expect(stdout).toContain('  FORWARD_DROP: another table drops\n    nft delete it\n');
+  });
+
+  it('shows how the data plane sits on the host, and with -o wide all that it tells', async () => {
+    gateway.status = {
+      dataPlane: 'xdp',
+      interfaces: [
+        { name: 'eth0', xdpMode: 'native', driver: 'ice', multiBuffer: true },
+        { name: 'tap0', xdpMode: 'generic', driver: 'tun', reason: 'Operation not supported' },
+      ],
+      maps: [
+        { name: 'frontends', bytes: 8192, capacity: 128, used: 32 },
+        { name: 'reasons', bytes: 1024 },
+      ],
+      mapBytes: 9216,
+      flowTable: { capacity: 262_144, used: 12, open: 3 },
+      packetReasons: [
+        { reason: 'forwarded', outcome: 'forwarded', packets: 1000 },
+        { reason: 'fragment', outcome: 'handed-up', packets: 2 },
+        { reason: 'hop-limit', outcome: 'handed-up', packets: 3 },
+        { reason: 'flow-displaced', outcome: 'event', packets: 4 },
+      ],
+      notes: ['next hops are asked for each packet: there are policy rules'],
+    };
+    const { stdout } = await penstock(['status']);
+    expect(stdout).toContain('interface        eth0: XDP native, ice, jumbo frames\n');
+    expect(stdout).toContain('interface        tap0: XDP generic, tun (Operation not supported)\n');
+    expect(stdout).toContain('flow table       12 of 262,144 flows (0.1 %), 3 open\n');
+    expect(stdout).toContain('map memory       9.0 KiB in 2 maps, fullest frontends (25 %)\n');
+    expect(stdout).toContain('packets          1,000 forwarded, 5 handed up, 0 routed, 0 dropped\n');
+    expect(stdout).toContain(
+      'note             next hops are asked for each packet: there are policy rules\n',
+    );
+    expect(stdout).not.toContain('hop-limit');
+    const wide = (await penstock(['status', '-o', 'wide'])).stdout;
+    expect(wide).toContain('map              frontends: 8.0 KiB, 32 of 128 (25 %)\n');
+    expect(wide).toContain('map              reasons: 1.0 KiB\n');
+    expect(wide).toContain('handed up        hop-limit: 3\n');
+    expect(wide).toContain('event            flow-displaced: 4\n');
+    const json: unknown = JSON.parse((await penstock(['status', '-o', 'json'])).stdout);
+    expect(json).toMatchObject({
+      interfaces: [
+        { name: 'eth0', xdpMode: 'native', multiBuffer: true },
+        { reason: 'Operation not supported' },
+      ],
+      flowTable: { capacity: '262144', used: '12' },
+      mapBytes: '9216',
+    });
   });
 
   it('shows control characters from elsewhere instead of sending them', async () => {

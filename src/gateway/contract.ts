@@ -1,5 +1,6 @@
 // What the gateway offers to the API: plain data in, plain data out; every refusal is a `Refusal`.
-import type { Counters, Finding } from '../dataplane/dataplane.ts';
+import type { Counters, Finding, PlaneReport } from '../dataplane/dataplane.ts';
+import type { RingMember } from '../forwarding/table.ts';
 import type { Mapping, MappingChanges, RangeUsage } from '../ports/mapping.ts';
 import type { ChangeSetDraft, LoadBalancerDraft } from '../resources/draft.ts';
 import type { Configuration, LoadBalancer } from '../resources/model.ts';
@@ -16,6 +17,8 @@ export interface GatewayContract {
   mappingCounters(mappings: readonly Mapping[]): Promise<ReadonlyMap<Mapping, Counters>>;
   /** Counters of all load-balancing rules of a load balancer, by rule name. */
   ruleCounters(loadBalancer: LoadBalancer): Promise<ReadonlyMap<string, Counters>>;
+  /** Counters of the members of its pools, as far as the data plane counts them. */
+  memberCounters(loadBalancer: LoadBalancer): Promise<readonly MemberCounters[]>;
   /**
    * Events after `afterRevision` (0: from now on), until `signal` aborts. Throws REVISION_UNAVAILABLE where the events
    * since then are no longer kept or the gateway was never there, READER_TOO_SLOW where the reader falls behind too far.
@@ -74,6 +77,13 @@ export interface MappingFilter {
   readonly frontendPort?: number;
 }
 
+/** What a member has got through the load-balancing rules of its pool, since it has its address. */
+export interface MemberCounters {
+  readonly backendPool: string;
+  readonly member: Pick<RingMember, 'id' | 'address'>;
+  readonly counters: Counters;
+}
+
 export interface Status {
   readonly version: string;
   readonly revision: number;
@@ -98,6 +108,7 @@ export interface Status {
     readonly interface: string;
     readonly added: boolean;
   }[];
+  readonly plane: PlaneReport;
 }
 
 export type GatewayEvent = {

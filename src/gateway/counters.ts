@@ -4,6 +4,7 @@ import { type Entry, endpointKey, type ForwardingTable, type Target } from '../f
 import type { Mapping } from '../ports/mapping.ts';
 import { transportsOf } from '../resources/address.ts';
 import type { LoadBalancer } from '../resources/model.ts';
+import type { MemberCounters } from './contract.ts';
 
 /** Absent where the kernel does not run a mapping, or its endpoint leads elsewhere by now. */
 export function mappingCounters(
@@ -26,6 +27,21 @@ export function ruleCounters(
     return [rule.name, [...found]] as const;
   });
   return sums(dataPlane, new Map(entries));
+}
+
+/** Counters of the machines in a load balancer's rings, by pool; none where the plane does not count them. */
+export async function memberCounters(
+  dataPlane: DataPlane,
+  table: ForwardingTable,
+  { name }: LoadBalancer,
+): Promise<readonly MemberCounters[]> {
+  const found: MemberCounters[] = [];
+  for (const [backendPool, ring] of table.loadBalancers.get(name)?.rings ?? []) {
+    for (const [member, counters] of await dataPlane.memberCounters(ring)) {
+      found.push({ backendPool, member, counters });
+    }
+  }
+  return found;
 }
 
 function entriesOf(table: ForwardingTable, mapping: Mapping): readonly Entry[] {

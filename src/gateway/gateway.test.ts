@@ -290,6 +290,35 @@ describe('counters', () => {
     expect(ports(gateway)).toEqual({ vm9: 500 });
     expect(await gateway.mappingCounters([mapping])).toEqual(new Map());
   });
+
+  it('reads those of the members of a balanced pool', async () => {
+    const { gateway, plane } = await start();
+    await gateway.apply(putLb('shop', [4, 5]));
+    const counted = { packets: 7, bytes: 700, flows: 1 };
+    plane.setMemberCounters(1, 'vm5', counted);
+    const shop = gateway.snapshot().configuration.get('shop');
+    if (shop === undefined) throw new Error('no load balancer');
+    expect(await gateway.memberCounters(shop)).toMatchObject([
+      { backendPool: 'vms', member: { id: 'vm4', address: '10.0.0.4' }, counters: { packets: 0 } },
+      { backendPool: 'vms', member: { id: 'vm5', address: '10.0.0.5' }, counters: counted },
+    ]);
+  });
+});
+
+describe('the status of a gateway', () => {
+  it('has what the plane reports, and answers also where that fails', async () => {
+    const { gateway, plane } = await start();
+    plane.planeReport = { ...plane.planeReport, flows: { capacity: 7, used: 2, open: 1 } };
+    expect((await gateway.status()).plane.flows).toEqual({ capacity: 7, used: 2, open: 1 });
+    plane.report = async () => {
+      throw new Error('the maps are gone');
+    };
+    const { plane: report, warnings } = await gateway.status();
+    expect(report.interfaces).toEqual([]);
+    expect(warnings).toMatchObject([
+      { code: 'DATA_PLANE_SILENT', message: expect.stringContaining('the maps are gone') },
+    ]);
+  });
 });
 
 describe('a gateway that closes', () => {

@@ -6,6 +6,7 @@ import {
   type DataPlane,
   type Finding,
   type KernelState,
+  type PlaneReport,
   type Stamp,
 } from '../dataplane/dataplane.ts';
 import type { Change } from '../forwarding/change.ts';
@@ -28,11 +29,12 @@ import type {
   ChangeOptions,
   GatewayContract,
   GatewayEvent,
+  MemberCounters,
   Plan,
   Snapshot,
   Status,
 } from './contract.ts';
-import { mappingCounters, ruleCounters } from './counters.ts';
+import { mappingCounters, memberCounters, ruleCounters } from './counters.ts';
 import { declaredFigures } from './declared-figures.ts';
 import { EventLog } from './events.ts';
 import { planOf } from './plan.ts';
@@ -152,7 +154,12 @@ export class Gateway implements GatewayContract {
     return ruleCounters(this.#parts.dataPlane, this.#state.table, loadBalancer);
   }
 
+  memberCounters(loadBalancer: LoadBalancer): Promise<readonly MemberCounters[]> {
+    return memberCounters(this.#parts.dataPlane, this.#state.table, loadBalancer);
+  }
+
   async status(): Promise<Status> {
+    const { plane, warnings } = await this.#planeReport();
     return {
       ...declaredFigures(this.#state),
       version: this.#parts.version,
@@ -161,10 +168,25 @@ export class Gateway implements GatewayContract {
       dataPlaneVersion: this.#dataPlaneVersion,
       dataPlaneRevision: this.#dataPlaneRevision,
       started: this.#started,
-      warnings: [...this.#warnings.values()],
+      warnings: [...this.#warnings.values(), ...warnings],
       hostSettings: this.#parts.host.settings,
       hostAddresses: this.#parts.host.addresses,
+      plane,
     };
+  }
+
+  /** A plane in trouble must not take `status` along. */
+  async #planeReport(): Promise<{ readonly plane: PlaneReport; readonly warnings: readonly Finding[] }> {
+    try {
+      return { plane: await this.#parts.dataPlane.report(), warnings: [] };
+    } catch (error) {
+      const warning: Finding = {
+        code: 'DATA_PLANE_SILENT',
+        message: `the data plane does not tell of itself: ${messageOf(error)}`,
+        remedy: 'See the log. What it forwards is checked, and mended, every second.',
+      };
+      return { plane: { interfaces: [], maps: [], reasons: [], notes: [] }, warnings: [warning] };
+    }
   }
 
   /** Finishes what is queued. The kernel goes on forwarding, unless `flush` asks that nothing is left behind. */

@@ -7,6 +7,7 @@ import type {
   GatewayContract,
   GatewayEvent,
   MappingFilter,
+  MemberCounters,
   Plan,
   Snapshot,
   Status,
@@ -72,6 +73,25 @@ export class FakeGateway implements GatewayContract {
       warnings: [{ code: 'SAMPLE', message: 'a sample', remedy: 'nothing' }],
       hostSettings: [{ name: 'net.ipv4.ip_forward', value: '1', valueBefore: '0' }],
       hostAddresses: [{ address: '203.0.113.1', interface: 'lo', added: true }],
+      plane: {
+        interfaces: [
+          {
+            name: 'eth0',
+            mode: 'generic',
+            driver: 'tun',
+            reason: 'the driver has no XDP',
+            program: 7,
+            multiBuffer: false,
+          },
+        ],
+        maps: [
+          { name: 'frontends', bytes: 4096, entries: { capacity: 64, used: 3 } },
+          { name: 'reasons', bytes: 256 },
+        ],
+        flows: { capacity: 7, used: 2, open: 1 },
+        reasons: [{ reason: 'hop-limit', outcome: 'handed-up', packets: 5 }],
+        notes: ['a sample'],
+      },
     };
   }
 
@@ -83,6 +103,15 @@ export class FakeGateway implements GatewayContract {
 
   async ruleCounters({ loadBalancingRules }: LoadBalancer): Promise<ReadonlyMap<string, Counters>> {
     return new Map(loadBalancingRules.map(({ name }) => [name, { packets: 3, bytes: 2, flows: 1 }]));
+  }
+
+  async memberCounters(loadBalancer: LoadBalancer): Promise<readonly MemberCounters[]> {
+    const counters = { packets: 4, bytes: 2, flows: 1 };
+    const balanced = new Set(loadBalancer.loadBalancingRules.map(({ backendPool }) => backendPool));
+    const pools = loadBalancer.backendPools.filter(({ name }) => balanced.has(name));
+    return pools.flatMap(({ name: backendPool, members }) =>
+      members.map((member) => ({ backendPool, member, counters })),
+    );
   }
 
   async *watch(_afterRevision: number, signal: AbortSignal): AsyncGenerator<GatewayEvent> {

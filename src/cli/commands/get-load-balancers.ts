@@ -17,7 +17,8 @@ export function addGetLoadBalancers(get: Command, context: Context): void {
     .addHelpText(
       'after',
       `
--o wide adds addresses, members and what the load-balancing rules have forwarded;
+-o wide adds addresses, members and what the load-balancing rules have forwarded (with
+NAME also to which member, where the data plane counts that);
 -o yaml can be edited and given to \`penstock apply -f\`.
 
 Examples:
@@ -52,8 +53,7 @@ async function writeListed(
   switch (output) {
     case 'table':
     case 'wide':
-      if (single && first !== undefined)
-        writeLoadBalancer(out, first, listed.ruleCounters, output === 'wide');
+      if (single && first !== undefined) writeLoadBalancer(out, first, listed, output === 'wide');
       else writeLoadBalancers(out, listed, output === 'wide');
       return;
     case 'json':

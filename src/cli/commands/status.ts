@@ -4,6 +4,7 @@ import type { Answer } from '../../wire/client.ts';
 import { type Context, globalsOf, type OutputFormat, outputOption } from '../context.ts';
 import { writeMessage } from '../output/answer.ts';
 import { paint } from '../output/colour.ts';
+import { dataPlaneFacts } from '../output/data-plane.ts';
 import { age, count, counted, plainText, time } from '../output/format.ts';
 import type { Channel } from '../terminal.ts';
 
@@ -15,7 +16,8 @@ export function addStatus(program: Command, context: Context): void {
     .addHelpText(
       'after',
       `
--o wide also lists the settings and addresses that the agent put on the host.
+-o wide also lists the data plane's maps and the reasons why packets were not simply
+forwarded, and the settings and addresses that the agent put on the host.
 
 Example:
   $ penstock status -o wide`,
@@ -58,13 +60,7 @@ function writeStatus(
     ],
     ['members', count(status.members)],
     ['port mappings', count(status.portMappings)],
-    ...status.interfaces.map(
-      (one) =>
-        [
-          'interface',
-          `${one.name}: XDP ${one.xdpMode}${one.driver === '' ? '' : `, ${one.driver}`}`,
-        ] as const,
-    ),
+    ...dataPlaneFacts(status, wide),
     ...(wide ? hostFacts(status) : []),
     ['warnings', status.warnings.length === 0 ? 'none' : ''],
   ];

@@ -298,7 +298,9 @@ const wrong: readonly (readonly [string, string, readonly string[]])[] = [
   [
     'a field beside loadBalancers',
     'loadBalancers:\n- name: a\nfrontends: []\n',
-    ['3 frontends: unknown field; a ListLoadBalancersResponse has revision, loadBalancers, ruleCounters'],
+    [
+      '3 frontends: unknown field; a ListLoadBalancersResponse has revision, loadBalancers, ruleCounters, memberCounters',
+    ],
   ],
   ['an alias to nothing', 'name: *gone\n', ['1 name: *gone names no anchor above it']],
   ['an unknown tag', 'name: !secret a\n', ['1 Unresolved tag: !secret']],

@@ -55,7 +55,7 @@ function sumCells({ name }: LoadBalancer, all: readonly RuleCounters[]): readonl
 export function writeLoadBalancer(
   out: Channel,
   loadBalancer: LoadBalancer,
-  counters: readonly RuleCounters[],
+  counters: Pick<Listed, 'ruleCounters' | 'memberCounters'>,
   wide: boolean,
 ): void {
   const addresses = new Map(loadBalancer.frontends.map(({ name, address }) => [name, address]));
@@ -95,7 +95,19 @@ export function writeLoadBalancer(
       plainText(rule.name),
       frontendText(addresses.get(rule.frontend) ?? rule.frontend, rule.frontendPort, rule.protocol),
       `pool ${plainText(rule.backendPool)}${rule.backendPort === 0 ? '' : `, port ${rule.backendPort}`}`,
-      ...(wide ? ruleCells(rule.name, counters) : []),
+      ...(wide ? ruleCells(rule.name, counters.ruleCounters) : []),
+    ]),
+  );
+  if (!wide || counters.memberCounters.length === 0) return;
+  section(
+    out,
+    'members',
+    [{ title: 'BALANCED POOL' }, { title: 'MEMBER' }, { title: 'BACKEND' }, ...counterColumns],
+    counters.memberCounters.map((one) => [
+      plainText(one.backendPool),
+      plainText(one.member),
+      one.backendAddress,
+      ...counterCells(one.counters),
     ]),
   );
 }
@@ -152,7 +164,10 @@ function frontendText(address: string, port: number, protocol: number): string {
 }
 
 function ruleCells(rule: string, counters: readonly RuleCounters[]): readonly string[] {
-  const one = counters.find((candidate) => candidate.rule === rule)?.counters;
+  return counterCells(counters.find((candidate) => candidate.rule === rule)?.counters);
+}
+
+function counterCells(one: Answer<'Counters'> | null | undefined): readonly string[] {
   if (one === null || one === undefined) return ['-', '-', '-'];
   return [count(one.packets), byteCount(one.bytes), count(one.flows)];
 }
