@@ -1,5 +1,14 @@
 // Ends flows that the kernel tracks, so that their ends notice: the next packet finds no flow and starts anew.
-import { type Attributes, attribute, attributes, flags, messageType, nest, request } from './netlink.ts';
+import {
+  type Attributes,
+  attribute,
+  attributes,
+  flags,
+  messageType,
+  nest,
+  request,
+} from '../netlink/netlink.ts';
+import { NetlinkError, type NetlinkSocket } from '../netlink/socket.ts';
 import {
   allFlows,
   type Flow,
@@ -9,7 +18,6 @@ import {
   type KernelFilter,
   kernelFilters,
 } from './selection.ts';
-import { NetlinkError, type NetlinkSocket } from './socket.ts';
 import { collectSuspects, type LiveTable } from './stale.ts';
 import {
   AF_INET,

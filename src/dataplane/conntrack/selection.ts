@@ -3,8 +3,8 @@ import { setImmediate } from 'node:timers/promises';
 import type { FlowSelector } from '../../forwarding/change.ts';
 import type { Endpoint } from '../../forwarding/table.ts';
 import { familyOf, type IpAddress } from '../../resources/address.ts';
+import { attribute, u32 } from '../netlink/netlink.ts';
 import { addressBytes } from './address.ts';
-import { attribute, u32 } from './netlink.ts';
 import {
   AF_INET,
   AF_INET6,

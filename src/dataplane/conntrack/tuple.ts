@@ -1,5 +1,5 @@
 // The attributes of a flow in ctnetlink. Layout: include/uapi/linux/netfilter/nfnetlink_conntrack.h.
-import { type Attributes, attribute, attributes, nativeU32, nest, u16 } from './netlink.ts';
+import { type Attributes, attribute, attributes, nativeU32, nest, u16 } from '../netlink/netlink.ts';
 
 export const conntrackSubsystem = 1 << 8;
 export const conntrackMessage = { get: 1, delete: 2 } as const;

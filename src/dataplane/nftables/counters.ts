@@ -3,9 +3,9 @@ import { setImmediate } from 'node:timers/promises';
 import type { Entry } from '../../forwarding/table.ts';
 import { familyOf } from '../../resources/address.ts';
 import { addressBytes } from '../conntrack/address.ts';
-import { nativeU32 } from '../conntrack/netlink.ts';
-import type { NetlinkSocket } from '../conntrack/socket.ts';
 import type { Counters } from '../dataplane.ts';
+import { nativeU32 } from '../netlink/netlink.ts';
+import type { NetlinkSocket } from '../netlink/socket.ts';
 import { protocolNumber } from './encode.ts';
 import { readCounters } from './kernel.ts';
 

@@ -12,8 +12,8 @@ import {
   nest,
   request,
   text,
-} from '../conntrack/netlink.ts';
-import { NetlinkError, type NetlinkSocket } from '../conntrack/socket.ts';
+} from '../netlink/netlink.ts';
+import { NetlinkError, type NetlinkSocket } from '../netlink/socket.ts';
 import { ruleCount, setDefinitions, shapeVersion, tableName } from './skeleton.ts';
 import { type KernelStamp, readStamp } from './stamp.ts';
 

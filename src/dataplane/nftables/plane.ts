@@ -4,7 +4,6 @@ import type { Change } from '../../forwarding/change.ts';
 import type { Entry, ForwardingTable, RingMember } from '../../forwarding/table.ts';
 import { type Flows, flowsOver } from '../conntrack/flows.ts';
 import type { FlowSelection } from '../conntrack/selection.ts';
-import { type NetlinkSocket, openNetlinkSocket } from '../conntrack/socket.ts';
 import {
   CommitFailed,
   type Counters,
@@ -16,6 +15,7 @@ import {
   type Stamp,
   type Verdict,
 } from '../dataplane.ts';
+import { type NetlinkSocket, openNetlinkSocket } from '../netlink/socket.ts';
 import { createBulkFile, runNft } from './bulk.ts';
 import { entryCounters } from './counters.ts';
 import { type Element, jsonCommands, type Operation, textCommands } from './element.ts';
