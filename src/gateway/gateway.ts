@@ -96,6 +96,8 @@ export class Gateway implements GatewayContract {
    */
   static async open(parts: GatewayParts): Promise<Gateway> {
     const saved = await parts.store.load();
+    // First of all: the data plane may change the host's settings for itself.
+    parts.host.adopt(saved.hostChanges);
     const kernel = await parts.dataPlane.open();
     try {
       return await Gateway.#restored(parts, saved, kernel);
@@ -112,7 +114,6 @@ export class Gateway implements GatewayContract {
     const forward = isBehind && saved.undo !== undefined ? wayForward(saved, saved.undo) : undefined;
     const state = forward?.state ?? stateFromRows(saved.revision, saved.rows);
     const gateway = new Gateway(parts, state, saved.instance, kernel.version);
-    host.adopt(saved.hostChanges);
     await host.prepare();
     await host.reconcile(gateway.#localAddresses());
     if (own?.revision === saved.revision) {

@@ -9,7 +9,7 @@ import {
   listAddresses,
   removeAddresses,
 } from './addresses.ts';
-import { readSysctl, writeSysctl } from './sysctl.ts';
+import { kernelSysctl, type Sysctl } from './sysctl.ts';
 
 export interface HostSetting {
   readonly name: string;
@@ -30,6 +30,11 @@ export interface Host {
   adopt(earlier: readonly HostChange[]): void;
   /** Switches forwarding on. Idempotent. */
   prepare(): Promise<void>;
+  /**
+   * Lets exactly these interfaces take packets whose source is an address of this host: what one part of a data plane has
+   * translated and another is to route. Others get back what they had before. Idempotent.
+   */
+  acceptLocalSources(interfaces: readonly string[]): Promise<void>;
   /** Puts addresses on the host; those that it already has are only noted. */
   addAddresses(addresses: readonly IpAddress[]): Promise<void>;
   /** Takes addresses off again, except those that stood there before. */
@@ -47,13 +52,15 @@ export interface Host {
 
 export class LinuxHost implements Host {
   readonly #store: Pick<Store, 'recordHostChanges' | 'forgetHostChanges'>;
+  readonly #sysctl: Sysctl;
   readonly #settings = new Map<string, HostSetting>();
   readonly #addresses = new Map<IpAddress, HostAddress>();
   /** What is on the host because of us, from this run or an earlier one. */
   readonly #changes = new Map<string, HostChange>();
 
-  constructor(store: Pick<Store, 'recordHostChanges' | 'forgetHostChanges'>) {
+  constructor(store: Pick<Store, 'recordHostChanges' | 'forgetHostChanges'>, sysctl: Sysctl = kernelSysctl) {
     this.#store = store;
+    this.#sysctl = sysctl;
   }
 
   get settings(): readonly HostSetting[] {
@@ -69,16 +76,40 @@ export class LinuxHost implements Host {
   }
 
   async prepare(): Promise<void> {
-    const acceptingRouters = (await readSysctl('net.ipv6.conf.all.forwarding')) === '0';
+    const acceptingRouters = (await this.#sysctl.read('net.ipv6.conf.all.forwarding')) === '0';
     await this.#set('net.ipv4.ip_forward', '1');
     // A forwarding host ignores router advertisements (kernel: ip-sysctl, accept_ra) and would lose a default route
     // that it learnt from one, unless told to go on accepting them.
     if (acceptingRouters) {
       for (const link of await interfacesWithAdvertisedDefault()) {
-        await this.#set(`net.ipv6.conf.${link.replaceAll('.', '/')}.accept_ra`, '2');
+        await this.#set(`net.ipv6.conf.${pathPart(link)}.accept_ra`, '2');
       }
     }
     await this.#set('net.ipv6.conf.all.forwarding', '1');
+  }
+
+  async acceptLocalSources(interfaces: readonly string[]): Promise<void> {
+    const strictEverywhere = (await this.#sysctl.read('net.ipv4.conf.all.rp_filter')) === '1';
+    const wanted = new Set<string>();
+    for (const link of interfaces) {
+      const prefix = `net.ipv4.conf.${pathPart(link)}`;
+      await this.#set(`${prefix}.accept_local`, '1');
+      wanted.add(`${prefix}.accept_local`);
+      // The larger of the two values counts. Strict (1) also refuses what is accepted as local, loose (2) does not
+      // (kernel: ip-sysctl, rp_filter). What we made loose stays so: it would be strict again without.
+      const own = await this.#sysctl.read(`${prefix}.rp_filter`);
+      const ours = this.#changes.has(keyOf({ kind: 'sysctl', name: `${prefix}.rp_filter` }));
+      if (!ours && own !== '1' && !(strictEverywhere && own === '0')) continue;
+      await this.#set(`${prefix}.rp_filter`, '2');
+      wanted.add(`${prefix}.rp_filter`);
+    }
+    const before = [...this.#changes.values()].filter(
+      ({ kind, name }) => kind === 'sysctl' && localSourceSetting.test(name) && !wanted.has(name),
+    );
+    await this.#takeBack(before);
+    for (const name of this.#settings.keys()) {
+      if (localSourceSetting.test(name) && !wanted.has(name)) this.#settings.delete(name);
+    }
   }
 
   async addAddresses(addresses: readonly IpAddress[]): Promise<void> {
@@ -109,9 +140,9 @@ export class LinuxHost implements Host {
   async reconcile(wanted: readonly IpAddress[]): Promise<readonly string[]> {
     const mended: string[] = [];
     for (const { name, value } of this.#settings.values()) {
-      const present = await readSysctl(name);
+      const present = await this.#sysctl.read(name);
       if (present === value || present === undefined) continue;
-      await writeSysctl(name, value);
+      await this.#sysctl.write(name, value);
       mended.push(`${name} was not ${value} any more`);
     }
     const keep = new Set(wanted);
@@ -127,11 +158,7 @@ export class LinuxHost implements Host {
 
   async restore(): Promise<void> {
     await this.removeAddresses(this.#ownAddresses());
-    const changes = [...this.#changes.values()];
-    for (const change of changes) {
-      if (change.kind === 'sysctl') await writeSysctl(change.name, change.detail);
-    }
-    await this.#forget(changes);
+    await this.#takeBack([...this.#changes.values()]);
     this.#settings.clear();
     this.#addresses.clear();
   }
@@ -144,14 +171,23 @@ export class LinuxHost implements Host {
   }
 
   async #set(name: string, value: string): Promise<void> {
-    const before = await readSysctl(name);
+    const before = await this.#sysctl.read(name);
     if (before === undefined) return;
     const earlier = this.#changes.get(keyOf({ kind: 'sysctl', name }));
     if (before !== value) {
       if (earlier === undefined) await this.#record([{ kind: 'sysctl', name, detail: before }]);
-      await writeSysctl(name, value);
+      await this.#sysctl.write(name, value);
     }
     this.#settings.set(name, { name, value, valueBefore: earlier?.detail ?? before });
+  }
+
+  /** Settings get the values that they had; addresses are the caller's. */
+  async #takeBack(changes: readonly HostChange[]): Promise<void> {
+    if (changes.length === 0) return;
+    for (const change of changes) {
+      if (change.kind === 'sysctl') await this.#sysctl.write(change.name, change.detail);
+    }
+    await this.#forget(changes);
   }
 
   async #record(changes: readonly HostChange[]): Promise<void> {
@@ -163,6 +199,13 @@ export class LinuxHost implements Host {
     await this.#store.forgetHostChanges(changes);
     for (const change of changes) this.#changes.delete(keyOf(change));
   }
+}
+
+const localSourceSetting = /^net\.ipv4\.conf\..+\.(?:accept_local|rp_filter)$/;
+
+/** Dots part the name of a setting, so those of an interface's name are written as slashes, as sysctl(8) has it. */
+function pathPart(link: string): string {
+  return link.replaceAll('.', '/');
 }
 
 function keyOf(change: Pick<HostChange, 'kind' | 'name'>): string {

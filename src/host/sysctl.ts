@@ -1,6 +1,15 @@
 // Kernel settings of the network namespace that the process lives in, under /proc/sys.
 import { readFile, writeFile } from 'node:fs/promises';
 
+/** Reads and writes settings; the tests' stand-in keeps the same contract. */
+export interface Sysctl {
+  read(name: string): Promise<string | undefined>;
+  write(name: string, value: string): Promise<void>;
+}
+
+/** Of this host. */
+export const kernelSysctl: Sysctl = { read: readSysctl, write: writeSysctl };
+
 /** Reads a setting by its dotted name, such as `net.ipv4.ip_forward`; undefined where the kernel has no such setting. */
 export async function readSysctl(name: string): Promise<string | undefined> {
   try {

@@ -24,6 +24,8 @@ export class RememberedHost implements Host {
 
   async prepare(): Promise<void> {}
 
+  async acceptLocalSources(): Promise<void> {}
+
   async addAddresses(addresses: readonly string[]): Promise<void> {
     this.#fail('add', addresses);
     for (const address of addresses) this.present.add(address);
