@@ -3,17 +3,17 @@ import { join } from 'node:path';
 import { type ListenAddress, ListenFailed, parseListenAddress } from '../api/listen.ts';
 import { ApiServer } from '../api/server.ts';
 import { DataPlaneUnavailable } from '../dataplane/dataplane.ts';
-import { NftablesDataPlane } from '../dataplane/nftables/plane.ts';
 import { Gateway } from '../gateway/gateway.ts';
 import { LinuxHost } from '../host/host.ts';
 import { SqliteStore } from '../store/sqlite/store.ts';
 import { StoreFailed } from '../store/store.ts';
 import { createLogger, type Logger } from '../telemetry/logger.ts';
 import { claimHost } from './claim-host.ts';
+import { createDataPlane, type DataPlaneOptions, removeOtherDataPlanes } from './data-plane.ts';
 import { notifyServiceManager } from './service-manager.ts';
 import { penstockVersion } from './version.ts';
 
-export interface AgentOptions {
+export interface AgentOptions extends Pick<DataPlaneOptions, 'dataplane' | 'interfaces' | 'flowTableSize'> {
   /** Holds `penstock.db`; made when missing. */
   readonly stateDirectory: string;
   /** `unix:/path`, `host:port` or `tcp://host:port`. */
@@ -26,7 +26,6 @@ export interface AgentOptions {
   };
   /** Allows TCP beyond loopback without TLS. */
   readonly insecure: boolean;
-  readonly dataplane: 'nftables';
   /** Remove everything from the kernel and the host when the agent stops. */
   readonly flushOnExit: boolean;
   readonly logLevel: string;
@@ -57,10 +56,16 @@ async function serve(options: AgentOptions, logger: Logger, asked: Promise<strin
     using _claim = await claimHost();
     // Its own, so that the next start clears away what a killed agent left there.
     const scratchDirectory = join(options.stateDirectory, 'scratch');
-    const dataPlane = new NftablesDataPlane({ logger, scratchDirectory });
     const host = new LinuxHost(store);
+    const acceptLocalSources = (interfaces: readonly string[]) => host.acceptLocalSources(interfaces);
+    const dataPlane = await createDataPlane({ ...options, scratchDirectory, acceptLocalSources, logger });
     const gateway = await Gateway.open({ store, dataPlane, host, logger, version });
     try {
+      // Now that nftables has what is stored: what XDP did for an earlier agent, it goes on with.
+      if (options.dataplane === 'nftables') {
+        for (const removed of await removeOtherDataPlanes()) logger.info(removed);
+        await host.acceptLocalSources([]);
+      }
       const api = await ApiServer.start({ listen, gateway, logger });
       logger.info({ version, addresses: api.addresses }, 'serving');
       await notifyServiceManager('READY=1');

@@ -15,7 +15,7 @@ afterEach(() => {
 
 it('refuses a state directory that no agent has used, and makes none', async () => {
   const stateDirectory = join(parent, 'mistyped');
-  const flushed = flushHost({ stateDirectory, dataplane: 'nftables' });
+  const flushed = flushHost({ stateDirectory });
   await expect(flushed).rejects.toBeInstanceOf(StoreFailed);
   expect(existsSync(stateDirectory)).toBe(false);
 });

@@ -4,10 +4,10 @@ import { NftablesDataPlane } from '../dataplane/nftables/plane.ts';
 import { LinuxHost } from '../host/host.ts';
 import { SqliteStore } from '../store/sqlite/store.ts';
 import { createLogger } from '../telemetry/logger.ts';
+import { removeOtherDataPlanes } from './data-plane.ts';
 
 export interface FlushOptions {
   readonly stateDirectory: string;
-  readonly dataplane: 'nftables';
 }
 
 /**
@@ -18,9 +18,12 @@ export async function flushHost(options: FlushOptions): Promise<{ readonly lines
   const store = new SqliteStore(options.stateDirectory, { mustExist: true });
   try {
     const { hostChanges } = await store.load();
+    let removed: readonly string[];
     const dataPlane = new NftablesDataPlane({ logger: createLogger({ level: 'warn', format: 'json' }) });
     try {
       await dataPlane.open();
+      // Before the table, which ends the flows: what XDP no longer takes would begin new ones.
+      removed = await removeOtherDataPlanes();
       await dataPlane.flush();
     } finally {
       await dataPlane.close();
@@ -30,6 +33,7 @@ export async function flushHost(options: FlushOptions): Promise<{ readonly lines
     await host.restore();
     return {
       lines: [
+        ...removed,
         'nftables: table inet penstock removed, its flows ended',
         ...hostChanges.map((change) =>
           change.kind === 'sysctl'

@@ -661,6 +661,14 @@ describe('the command', () => {
     [['--listen', 'nowhere']],
     [['--tls-cert', 'a.pem']],
     [['--dataplane', 'magic']],
+    [['--interface', 'eth0']],
+    [['--flow-table-size', '4096']],
+    [['--dataplane', 'xdp', '--interface', 'a/b']],
+    [['--dataplane', 'xdp', '--interface', 'sixteen-letters0']],
+    [['--dataplane', 'xdp', '--interface', '']],
+    [['--dataplane', 'xdp', '--flow-table-size', '1023']],
+    [['--dataplane', 'xdp', '--flow-table-size', '16777217']],
+    [['--dataplane', 'xdp', '--flow-table-size', 'many']],
   ])('agent %j does not start', async (args) => {
     expect((await penstock(['agent', ...args])).code).toBe(2);
   });

@@ -1,7 +1,12 @@
 // `penstock agent`: runs the gateway on this host.
-import { type Command, Option } from 'commander';
-import { type Context, collect, defaultAddress } from '../context.ts';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Context, collect, defaultAddress, wholeNumber } from '../context.ts';
 import { exit, usageError } from '../exit.ts';
+
+/** 18.7 MB. */
+const defaultFlowTableSize = 262_144;
+/** The most take 1.2 GB. */
+const [leastFlows, mostFlows] = [1_024, 16_777_216] as const;
 
 interface Options {
   readonly stateDirectory: string;
@@ -10,7 +15,9 @@ interface Options {
   readonly tlsKey?: string;
   readonly tlsClientCa?: string;
   readonly insecure?: boolean;
-  readonly dataplane: 'nftables';
+  readonly dataplane: 'nftables' | 'xdp';
+  readonly interface?: readonly string[];
+  readonly flowTableSize?: number;
   readonly flushOnExit?: boolean;
   readonly logLevel: string;
   readonly logFormat?: 'json' | 'pretty';
@@ -31,7 +38,26 @@ export function addAgent(program: Command, context: Context): void {
     .option('--tls-key <file>', 'key of that certificate')
     .option('--tls-client-ca <file>', 'let in only clients with a certificate of this authority')
     .option('--insecure', 'listen on tcp:// without TLS: whoever reaches the port rules the gateway')
-    .addOption(new Option('--dataplane <name>', 'what forwards').choices(['nftables']).default('nftables'))
+    .addOption(
+      new Option(
+        '--dataplane <name>',
+        'what forwards: nftables, or XDP programs that hand it what they leave',
+      )
+        .choices(['nftables', 'xdp'])
+        .default('nftables'),
+    )
+    .addOption(
+      new Option(
+        '--interface <name>',
+        'run XDP here (repeatable; default: wherever routes to clients and members lead)',
+      ).argParser(interfaceName),
+    )
+    .addOption(
+      new Option(
+        '--flow-table-size <flows>',
+        `flows that XDP can keep for balanced rules, 512 bytes for 7 (default: ${defaultFlowTableSize})`,
+      ).argParser(wholeNumber(leastFlows, mostFlows)),
+    )
     .option('--flush-on-exit', 'stop forwarding when the agent stops; by default the kernel goes on')
     .addOption(
       new Option('--log-level <level>', 'the least that is logged')
@@ -47,17 +73,24 @@ export function addAgent(program: Command, context: Context): void {
     .addHelpText(
       'after',
       `
+With --dataplane xdp packets are forwarded where the network card hands them over; what
+XDP cannot finish goes on to the same rules in nftables. \`penstock status\` shows on which
+interfaces the driver runs it. Starting with the other data plane switches over, and
+interrupts no flow.
+
 What was applied survives a restart of the agent and of the host. While the agent is
 stopped the kernel goes on forwarding; \`penstock flush\` takes everything away.
 
 Examples:
   $ sudo penstock agent
+  $ sudo penstock agent --dataplane xdp --interface eth0 --interface eth1
   $ sudo penstock agent --listen unix:/run/penstock/penstock.sock \\
       --listen tcp://192.0.2.1:7443 --tls-cert agent.pem --tls-key agent.key --tls-client-ca ca.pem`,
     )
     .action(async (options: Options) => {
       const listen = options.listen ?? [defaultAddress];
       const tls = tlsOf(options);
+      checkDataPlane(options);
       for (const address of listen) checkListen(address, tls !== undefined || options.insecure === true);
       const { runAgent } = await import('../../agent/agent.ts');
       const code = await runAgent({
@@ -66,12 +99,28 @@ Examples:
         ...(tls === undefined ? {} : { tls }),
         insecure: options.insecure ?? false,
         dataplane: options.dataplane,
+        interfaces: options.interface ?? 'auto',
+        flowTableSize: options.flowTableSize ?? defaultFlowTableSize,
         flushOnExit: options.flushOnExit ?? false,
         logLevel: options.logLevel,
         logFormat: options.logFormat ?? (context.terminal.err.isTerminal ? 'pretty' : 'json'),
       });
       context.finish(code === 0 ? exit.done : exit.agentFailed);
     });
+}
+
+function checkDataPlane({ dataplane, interface: interfaces, flowTableSize }: Options): void {
+  if (dataplane === 'xdp') return;
+  if (interfaces !== undefined) throw usageError('--interface needs --dataplane xdp');
+  if (flowTableSize !== undefined) throw usageError('--flow-table-size needs --dataplane xdp');
+}
+
+/** As the kernel allows them (dev_valid_name). */
+function interfaceName(value: string, before: readonly string[] | undefined): readonly string[] {
+  if (!/^[^\s/:]{1,15}$/.test(value) || value === '.' || value === '..') {
+    throw new InvalidArgumentError('It must be the name of a network interface, such as eth0.');
+  }
+  return collect(value, before);
 }
 
 interface Tls {

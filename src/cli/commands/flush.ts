@@ -5,15 +5,17 @@ import { CommandError, exit } from '../exit.ts';
 
 interface Options {
   readonly stateDirectory: string;
-  readonly dataplane: 'nftables';
 }
 
 export function addFlush(program: Command, context: Context): void {
   program
     .command('flush')
-    .description('remove the agent’s rules, addresses and settings from this host (agent stopped, as root)')
+    .description(
+      'remove the agent’s programs, rules, addresses and settings from this host (agent stopped, as root)',
+    )
     .option('--state-directory <directory>', 'the agent’s', '/var/lib/penstock')
-    .addOption(new Option('--dataplane <name>', 'what forwards').choices(['nftables']).default('nftables'))
+    // Taken since there was a choice to come; whatever forwards is removed.
+    .addOption(new Option('--dataplane <name>').choices(['nftables', 'xdp']).hideHelp())
     .addHelpText(
       'after',
       `
@@ -23,9 +25,9 @@ starts again, it forwards again.
 Example:
   $ sudo systemctl stop penstock && sudo penstock flush`,
     )
-    .action(async ({ stateDirectory, dataplane }: Options) => {
+    .action(async ({ stateDirectory }: Options) => {
       const { flushHost } = await import('../../agent/flush.ts');
-      const { lines } = await flushHost({ stateDirectory, dataplane }).catch((error: unknown) => {
+      const { lines } = await flushHost({ stateDirectory }).catch((error: unknown) => {
         throw error instanceof CommandError ? error : failed(error);
       });
       context.terminal.out.write(`${lines.join('\n')}\n`);

@@ -1,0 +1,42 @@
+// Which data plane an agent runs on; only the chosen one is loaded, for the other's libraries may be missing.
+import type { DataPlane } from '../dataplane/dataplane.ts';
+import type { Logger } from '../telemetry/logger.ts';
+
+export interface DataPlaneOptions {
+  readonly dataplane: DataPlaneName;
+  /** For XDP: where packets are taken from. `auto`: all interfaces that routes to clients and machines lead over. */
+  readonly interfaces: readonly string[] | 'auto';
+  /** For XDP: how many flows of balanced and other tracked rules can be kept, at least 1. */
+  readonly flowTableSize: number;
+  /** Private to this agent. */
+  readonly scratchDirectory: string;
+  /** Lets exactly these interfaces take packets with a source address of this host. */
+  readonly acceptLocalSources: (interfaces: readonly string[]) => Promise<void>;
+  readonly logger: Logger;
+}
+
+export type DataPlaneName = 'nftables' | 'xdp';
+
+export async function createDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
+  const { dataplane, scratchDirectory, logger } = options;
+  switch (dataplane) {
+    case 'nftables': {
+      const { NftablesDataPlane } = await import('../dataplane/nftables/plane.ts');
+      return new NftablesDataPlane({ logger, scratchDirectory });
+    }
+    case 'xdp': {
+      const { XdpDataPlane } = await import('../dataplane/xdp/plane.ts');
+      const { interfaces, flowTableSize, acceptLocalSources } = options;
+      return new XdpDataPlane({ logger, scratchDirectory, interfaces, flowTableSize, acceptLocalSources });
+    }
+  }
+}
+
+/**
+ * Takes away what an agent on XDP left behind: for one on nftables, whose table by now does all of the work, and for
+ * `flush`. Says in words what was removed.
+ */
+export async function removeOtherDataPlanes(): Promise<readonly string[]> {
+  const { removeXdp } = await import('../dataplane/xdp/flush.ts');
+  return await removeXdp();
+}
