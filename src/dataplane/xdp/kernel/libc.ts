@@ -1,0 +1,50 @@
+// What of libc is needed beside libbpf. -1 is failure everywhere, and `errno` says why.
+import { type Foreign, koffi, type Memory, type Pointer } from './foreign.ts';
+
+export interface Libc {
+  readonly mmap: Foreign<
+    (at: null, length: number, protection: number, flags: number, file: number, offset: number) => Pointer
+  >;
+  readonly munmap: Foreign<(at: Pointer, length: number) => number>;
+  readonly mount: Foreign<
+    (source: string, target: string, type: string, flags: number, options: string) => number
+  >;
+  readonly duplicate: Foreign<(file: number, command: number, least: number) => number>;
+  readonly lock: Foreign<(file: number, operation: number) => number>;
+  readonly socket: Foreign<(family: number, type: number, protocol: number) => number>;
+  readonly socketOption: Foreign<
+    (socket: number, level: number, name: number, value: Memory, size: Memory) => number
+  >;
+  readonly ioctl: Foreign<(file: number, request: number, argument: Memory) => number>;
+  readonly interfaceName: Foreign<(index: number, name: Memory) => Pointer | null>;
+  readonly print: Foreign<(into: Memory, size: number, format: Memory, list: Memory) => number>;
+}
+
+let loaded: Libc | undefined;
+
+export function libc(): Libc {
+  loaded ??= load();
+  return loaded;
+}
+
+export function errno(): number {
+  return koffi().errno();
+}
+
+function load(): Libc {
+  const library = koffi().load('libc.so.6');
+  return {
+    mmap: library.func('void *mmap(void *, size_t, int, int, int, int64_t)') as Libc['mmap'],
+    munmap: library.func('int munmap(void *, size_t)') as Libc['munmap'],
+    mount: library.func(
+      'int mount(const char *, const char *, const char *, unsigned long, const char *)',
+    ) as Libc['mount'],
+    duplicate: library.func('int fcntl(int, int, int)') as Libc['duplicate'],
+    lock: library.func('int flock(int, int)') as Libc['lock'],
+    socket: library.func('int socket(int, int, int)') as Libc['socket'],
+    socketOption: library.func('int getsockopt(int, int, int, void *, void *)') as Libc['socketOption'],
+    ioctl: library.func('int ioctl(int, unsigned long, void *)') as Libc['ioctl'],
+    interfaceName: library.func('void *if_indextoname(unsigned int, void *)') as Libc['interfaceName'],
+    print: library.func('int vsnprintf(void *, size_t, void *, void *)') as Libc['print'],
+  };
+}
