@@ -212,6 +212,7 @@ struct bucket {
 #define ADDRESS_FRONTEND 1
 #define ADDRESS_MACHINE 2
 #define ADDRESS_RING 4
+#define ADDRESS_LOCAL 8      /* the host's own: answers to it are not sent on by a remembered route */
 struct cells {
 	__u8 cells[64];
 };

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* Where a packet goes next: found before anything is written, so that what cannot be sent on can be handed up as it is. */
+#ifndef PENSTOCK_NEXTHOP_H
+#define PENSTOCK_NEXTHOP_H
+
+#define HOP_LIFETIME (1ull << 27)  /* ns, about 134 ms: how late a change of routes or neighbours may be seen */
+#define HOP_CLAIM (1ull << 23)     /* ns: for so long after its end a next hop may be in the hands of one CPU */
+
+#define HOP_KNOWN 0
+/* Else the answer is -reason: REASON_ROUTED_...: translate and let the kernel route; others: hand up as it is. */
+#define IS_ROUTED(reason) ((reason) >= REASON_ROUTED_NEIGHBOUR && (reason) <= REASON_ROUTED_TOO_BIG)
+
+#define AF_INET 2
+#define AF_INET6 10
+
+/*
+ * `fresh` is read before and after, so that what is taken is one next hop: a place is written again at the earliest when
+ * `fresh` has changed twice.
+ */
+static __always_inline bool recall_hop(const __u64 *fresh, const struct next_hop *hops, struct packet *p)
+{
+	__u64 before = READ_ONCE(*fresh);
+
+	if (before >> 1 <= p->now)
+		return false;
+	p->hop = hops[before & 1];
+	return READ_ONCE(*fresh) == before && p->hop.device;
+}
+
+/* In the place that nobody reads, by the one CPU that claims it: `fresh` then has an end that is long past for a packet. */
+static __always_inline void remember_hop(__u64 *fresh, struct next_hop *hops, const struct packet *p)
+{
+	__u64 before = READ_ONCE(*fresh), newer = ~before & 1;
+	__u64 claimed = (p->now - HOP_CLAIM / 2) << 1 | !newer;
+
+	if (before >> 1 > p->now || p->now - (before >> 1) <= HOP_CLAIM)
+		return;
+	if (__sync_val_compare_and_swap(fresh, before, claimed) != before)
+		return;
+	hops[newer] = p->hop;
+	/* An atomic operation, so that the place is written before. The agent may have made it zero meanwhile. */
+	__sync_val_compare_and_swap(fresh, claimed, (p->now + HOP_LIFETIME) << 1 | newer);
+}
+
+static __always_inline const union address *next_destination(const struct packet *p)
+{
+	return p->flags & NEW_DESTINATION ? &p->address : &p->destination;
+}
+
+STEP int ask_fib(struct xdp_md *ctx, struct packet *p)
+{
+	struct bpf_fib_lookup question;
+	const union address *source, *destination;
+	int answer;
+
+	if (!p)
+		return -REASON_UNROUTABLE;
+	__builtin_memset(&question, 0, sizeof(question));
+	source = p->flags & NEW_DESTINATION ? &p->source : &p->address;
+	destination = next_destination(p);
+	question.l4_protocol = p->protocol;
+	question.sport = p->new_source_port;
+	question.dport = p->new_destination_port;
+	question.tot_len = p->length;
+	question.ifindex = p->device;
+	if (is_ipv6(p)) {
+		question.family = AF_INET6;
+		question.flowinfo = bpf_htonl((__u32)p->tos << 20);
+		__builtin_memcpy(question.ipv6_src, source, sizeof(*source));
+		__builtin_memcpy(question.ipv6_dst, destination, sizeof(*destination));
+	} else {
+		question.family = AF_INET;
+		question.tos = p->tos;
+		question.ipv4_src = source->words[3];
+		question.ipv4_dst = destination->words[3];
+	}
+	answer = bpf_fib_lookup(ctx, &question, sizeof(question), 0);
+	p->hop.device = question.ifindex;
+	p->hop.mtu = question.mtu_result;
+	__builtin_memcpy(p->hop.destination, question.dmac, ETH_ALEN);
+	__builtin_memcpy(p->hop.source, question.smac, ETH_ALEN);
+	switch (answer) {
+	case BPF_FIB_LKUP_RET_SUCCESS:
+		return HOP_KNOWN;
+	case BPF_FIB_LKUP_RET_NO_NEIGH:
+		return -REASON_ROUTED_NEIGHBOUR;
+	case BPF_FIB_LKUP_RET_UNSUPP_LWT:
+		return -REASON_ROUTED_DEVICE;
+	case BPF_FIB_LKUP_RET_FRAG_NEEDED:
+		return p->flags & MAY_BE_FRAGMENTED ? -REASON_ROUTED_TOO_BIG : -REASON_TOO_BIG;
+	}
+	return -REASON_UNROUTABLE;
+}
+
+/* The index of the longest prefix's route in the bank in use; NOWHERE: none. The host's own addresses ask the FIB. */
+static __always_inline __u32 route_to(const union address *destination, __u32 current)
+{
+	__u32 number = current & 0xff, i, index;
+	const struct route *route;
+
+	for (i = 0; i < ROUTES_MAX; i++) {
+		if (i >= number)
+			break;
+		index = (current >> 31) * ROUTES_MAX + i;
+		route = bpf_map_lookup_elem(&routes, &index);
+		if (!route)
+			break;
+		if ((destination->halves[0] & route->mask.halves[0]) == route->prefix.halves[0] &&
+		    (destination->halves[1] & route->mask.halves[1]) == route->prefix.halves[1])
+			return index;
+	}
+	return NOWHERE;
+}
+
+STEP int hop_by_route(struct xdp_md *ctx, struct packet *p, __u32 current)
+{
+	struct route *route;
+	__u32 index;
+	int answer;
+
+	if (!p)
+		return -REASON_UNROUTABLE;
+	index = route_to(next_destination(p), current);
+	if (index == NOWHERE)
+		return ask_fib(ctx, p);
+	route = bpf_map_lookup_elem(&routes, &index);
+	if (!route || route->kind != ROUTE_GATEWAY)
+		return ask_fib(ctx, p);
+	if (recall_hop(&route->fresh, route->hops, p))
+		return HOP_KNOWN;
+	answer = ask_fib(ctx, p);
+	if (answer == HOP_KNOWN)
+		remember_hop(&route->fresh, route->hops, p);
+	return answer;
+}
+
+/* To a machine: its own next hop, else its route's. */
+static __always_inline int hop_to_machine(struct xdp_md *ctx, struct packet *p, struct machine *machine,
+					  const struct control *c)
+{
+	int answer;
+
+	if (!c->hop_cache)
+		return ask_fib(ctx, p);
+	if (recall_hop(&machine->fresh, machine->hops, p))
+		return HOP_KNOWN;
+	answer = hop_by_route(ctx, p, READ_ONCE(c->routes));
+	if (answer == HOP_KNOWN)
+		remember_hop(&machine->fresh, machine->hops, p);
+	return answer;
+}
+
+/* To a client. What may be an address of this host is not sent on by a route that is there for all others. */
+static __always_inline int hop_to_client(struct xdp_md *ctx, struct packet *p, const struct control *c)
+{
+	if (!c->hop_cache || p->destination_cell & (ADDRESS_FRONTEND | ADDRESS_LOCAL))
+		return ask_fib(ctx, p);
+	return hop_by_route(ctx, p, READ_ONCE(c->routes));
+}
+
+#endif
