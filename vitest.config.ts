@@ -1,6 +1,19 @@
 import { defineConfig } from 'vitest/config';
 
-// unit: anywhere, no privileges. kernel: root and nf_tables, in namespaces of its own. e2e: the real agent in a lab.
+// unit: anywhere, no privileges. kernel: root and nf_tables, in namespaces of its own. e2e, e2e-xdp: the real agent in a
+// lab, on nftables and on XDP.
+
+/** End-to-end tests whose outcome the data plane decides; the others need not run twice. */
+const onEachDataPlane = [
+  'test/e2e/changes.test.ts',
+  'test/e2e/durability.test.ts',
+  'test/e2e/host.test.ts',
+  'test/e2e/rules-*.test.ts',
+  'test/e2e/steady-load.test.ts',
+];
+const xdpOnly = ['test/e2e/xdp*.test.ts'];
+const endToEnd = { testTimeout: 120_000, hookTimeout: 120_000, fileParallelism: false };
+
 export default defineConfig({
   test: {
     projects: [
@@ -22,11 +35,19 @@ export default defineConfig({
       },
       {
         test: {
+          ...endToEnd,
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
-          fileParallelism: false,
+          exclude: xdpOnly,
+          provide: { dataplane: 'nftables' },
+        },
+      },
+      {
+        test: {
+          ...endToEnd,
+          name: 'e2e-xdp',
+          include: [...onEachDataPlane, ...xdpOnly],
+          provide: { dataplane: 'xdp' },
         },
       },
     ],

@@ -1,7 +1,7 @@
 // Machines come, go and move while flows go on: who must notice does at once, and nobody else does.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { GatewayClient, Message } from '../../src/wire/client.ts';
-import { Lab } from '../lab/lab.ts';
+import type { Lab } from '../lab/lab.ts';
 import { backend } from '../lab/topology.ts';
 import type { Traffic } from '../lab/traffic/traffic.ts';
 import {
@@ -17,6 +17,7 @@ import {
 } from './support/declare.ts';
 import { Flows } from './support/flows.ts';
 import { connect, failureOf, listMappings, ports, put, revisionOf } from './support/gateway.ts';
+import { upLab } from './support/lab.ts';
 import { machines } from './support/outcomes.ts';
 
 let lab: Lab;
@@ -49,7 +50,7 @@ function declaration(
 }
 
 beforeAll(async () => {
-  lab = await Lab.up({ name: `e2e-changes-${process.pid}`, backends: 5, agent: true });
+  lab = await upLab({ name: `e2e-changes-${process.pid}`, backends: 5, agent: true });
   client = connect(lab);
   traffic = await lab.traffic();
 });

@@ -5,13 +5,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { GatewayClient, Message } from '../../src/wire/client.ts';
-import { Lab } from '../lab/lab.ts';
+import type { Lab } from '../lab/lab.ts';
 import type { Traffic } from '../lab/traffic/traffic.ts';
 import { expectAgreement } from './support/agreement.ts';
 import { front, members, tcp, udp } from './support/declare.ts';
 import { Flows } from './support/flows.ts';
 import { connect, failureOf, listMappings, put, revisionOf } from './support/gateway.ts';
 import { ruleset } from './support/kernel.ts';
+import { upLab } from './support/lab.ts';
 import { machines } from './support/outcomes.ts';
 import { Writer } from './support/writer.ts';
 
@@ -36,7 +37,7 @@ const stable: Message<'LoadBalancer'> = {
 };
 
 beforeAll(async () => {
-  lab = await Lab.up({ name: `e2e-durability-${process.pid}`, backends: 2, agent: true });
+  lab = await upLab({ name: `e2e-durability-${process.pid}`, backends: 2, agent: true });
   client = connect(lab);
   traffic = await lab.traffic();
   await put(client, stable);

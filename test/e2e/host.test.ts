@@ -1,13 +1,14 @@
 // What the agent sets on its host, what it mends there, and that nothing of it stays when it is asked to go.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Answer, GatewayClient, Message } from '../../src/wire/client.ts';
-import { Lab } from '../lab/lab.ts';
+import type { Lab } from '../lab/lab.ts';
 import type { Traffic } from '../lab/traffic/traffic.ts';
 import { expectAgreement } from './support/agreement.ts';
 import { type Family, front, members, otherFront, tcp, udp } from './support/declare.ts';
 import { Flows } from './support/flows.ts';
 import { connect, put, revisionOf } from './support/gateway.ts';
 import { ruleset } from './support/kernel.ts';
+import { dataplane, upLab } from './support/lab.ts';
 import { machines } from './support/outcomes.ts';
 import { ping } from './support/ping.ts';
 
@@ -15,6 +16,9 @@ let lab: Lab;
 let traffic: Traffic;
 
 const settings = ['net.ipv4.ip_forward', 'net.ipv6.conf.all.forwarding'];
+/** What XDP asks for besides, on the interfaces that it receives from. */
+const xdpSettings = ['net.ipv4.conf.lan0.accept_local', 'net.ipv4.conf.wan0.accept_local'];
+const allSettings = [...settings, ...(dataplane === 'xdp' ? xdpSettings : [])].toSorted();
 const foreign = `table inet foreign {
   set seen { type ipv4_addr; elements = { 192.0.2.1, 192.0.2.2 } }
   chain forward { type filter hook forward priority 0; policy accept; ip saddr @seen drop; }
@@ -36,7 +40,7 @@ function declaration(family: Family, more: Message<'Frontend'> = {}): Message<'L
 }
 
 beforeAll(async () => {
-  lab = await Lab.up({ name: `e2e-host-${process.pid}`, backends: 2 });
+  lab = await upLab({ name: `e2e-host-${process.pid}`, backends: 2 });
   traffic = await lab.traffic();
   await lab.exec('gateway', ['nft', '-f', '-'], { input: foreign });
 });
@@ -58,7 +62,7 @@ async function addresses(): Promise<readonly string[]> {
 }
 
 async function sysctls(): Promise<readonly string[]> {
-  const { stdout } = await lab.exec('gateway', ['sysctl', '-n', ...settings]);
+  const { stdout } = await lab.exec('gateway', ['sysctl', '-n', ...allSettings]);
   return stdout.trim().split('\n');
 }
 
@@ -83,16 +87,19 @@ async function flush() {
   return await lab.penstock(['flush', '--state-directory', lab.stateDirectory], { reject: false });
 }
 
+const on = allSettings.map(() => '1');
+const off = allSettings.map(() => '0');
+
 describe('what is set', () => {
   it('is shown in status, and undone by flush', async () => {
     await lab.startAgent();
     await ask((client) => put(client, declaration(4), declaration(6)));
-    expect(await sysctls()).toEqual(['1', '1']);
+    expect(await sysctls()).toEqual(on);
     expect(await addresses()).toEqual([`${front[4]}/32`, `${front[6]}/128`]);
     expect(await forwards()).toBe(true);
     const { hostSettings, hostAddresses } = await ask((client) => client.getStatus());
-    expect(hostSettings.map(({ name, value, valueBefore }) => [name, value, valueBefore])).toEqual(
-      settings.map((name) => [name, '1', '0']),
+    expect(hostSettings.map(({ name, value, valueBefore }) => [name, value, valueBefore]).toSorted()).toEqual(
+      allSettings.map((name) => [name, '1', '0']),
     );
     expect(hostAddresses.map((one) => [one.address, one.interface, one.added])).toEqual([
       [front[4], 'lo', true],
@@ -109,7 +116,7 @@ describe('what is set', () => {
     expect(flushed.exitCode).toBe(0);
     expect(flushed.stdout).toContain('net.ipv4.ip_forward: back to 0');
     expect(flushed.stdout).toContain(`${front[4]}: removed from lo`);
-    expect(await sysctls()).toEqual(['0', '0']);
+    expect(await sysctls()).toEqual(off);
     expect(await addresses()).toEqual([]);
     expect(await tables()).toEqual(['table inet foreign']);
     expect((await flush()).exitCode).toBe(0);
@@ -126,7 +133,7 @@ describe('what is set', () => {
     await lab.startAgent();
     await lab.killAgent();
     await flush();
-    expect([await sysctls(), await addresses()]).toEqual([['0', '0'], []]);
+    expect([await sysctls(), await addresses()]).toEqual([off, []]);
   });
 
   it('goes with the agent that was started with --flush-on-exit', async () => {
@@ -134,7 +141,7 @@ describe('what is set', () => {
     await lab.startAgent({ arguments: ['--flush-on-exit'] });
     expect(await forwards()).toBe(true);
     await lab.stopAgent();
-    expect([await sysctls(), await addresses()]).toEqual([['0', '0'], []]);
+    expect([await sysctls(), await addresses()]).toEqual([off, []]);
     expect(await tables()).toEqual(['table inet foreign']);
     expect(await foreignTable()).toBe(before);
   });

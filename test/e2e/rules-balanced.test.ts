@@ -2,12 +2,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { LoadBalancerDraft } from '../../src/resources/draft.ts';
 import type { GatewayClient, Message } from '../../src/wire/client.ts';
-import { Lab } from '../lab/lab.ts';
+import type { Lab } from '../lab/lab.ts';
 import { backend, client as clientNode, gateway, type Node } from '../lab/topology.ts';
 import type { Request } from '../lab/traffic/message.ts';
 import type { Traffic } from '../lab/traffic/traffic.ts';
 import { addressOf, all, type Family, front, members, otherFront, tcp, udp } from './support/declare.ts';
 import { connect, put } from './support/gateway.ts';
+import { upLab } from './support/lab.ts';
 import { clientsSeen, machines, reached, tally } from './support/outcomes.ts';
 import { ping } from './support/ping.ts';
 import { Reference } from './support/reference.ts';
@@ -83,7 +84,7 @@ const neighbour: Message<'LoadBalancer'> = {
 };
 
 beforeAll(async () => {
-  lab = await Lab.up({ name: `e2e-rules-bal-${process.pid}`, backends: 4, agent: true });
+  lab = await upLab({ name: `e2e-rules-bal-${process.pid}`, backends: 4, agent: true });
   client = connect(lab);
   traffic = await lab.traffic();
   const declared = [declaration(4), declaration(6), neighbour];

@@ -1,12 +1,13 @@
 // Inbound NAT rules of every kind, in both families, on real traffic.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { GatewayClient, Message } from '../../src/wire/client.ts';
-import { Lab } from '../lab/lab.ts';
+import type { Lab } from '../lab/lab.ts';
 import { backend, client as clientNode, gateway } from '../lab/topology.ts';
 import type { Request } from '../lab/traffic/message.ts';
 import type { Traffic } from '../lab/traffic/traffic.ts';
 import { addressOf, all, type Family, front, members, otherFront, tcp, udp } from './support/declare.ts';
 import { connect, put } from './support/gateway.ts';
+import { upLab } from './support/lab.ts';
 import { clientsSeen, isLost, reached } from './support/outcomes.ts';
 import { ping } from './support/ping.ts';
 
@@ -79,7 +80,7 @@ function declaration(family: Family): Message<'LoadBalancer'> {
 
 beforeAll(async () => {
   const services = { http: [80, 8080, 8081], udp: [5300, 5301, 8080, 8081] };
-  lab = await Lab.up({ name: `e2e-rules-nat-${process.pid}`, backends: 4, agent: true, services });
+  lab = await upLab({ name: `e2e-rules-nat-${process.pid}`, backends: 4, agent: true, services });
   client = connect(lab);
   traffic = await lab.traffic();
   await put(client, declaration(4), declaration(6));

@@ -1,12 +1,13 @@
 // Which port is which machine, and which machine is which port; and counters that count what was sent.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Answer, GatewayClient, Message } from '../../src/wire/client.ts';
-import { Lab } from '../lab/lab.ts';
+import type { Lab } from '../lab/lab.ts';
 import { backend } from '../lab/topology.ts';
 import type { Outcome, Request } from '../lab/traffic/message.ts';
 import type { Traffic } from '../lab/traffic/traffic.ts';
 import { all, type Family, front, members, otherFront, tcp, udp } from './support/declare.ts';
 import { connect, listMappings, listRanges, type Mapping, ports, put } from './support/gateway.ts';
+import { upLab } from './support/lab.ts';
 import { answersIn } from './support/outcomes.ts';
 
 let lab: Lab;
@@ -81,7 +82,7 @@ function declaration(family: Family): Message<'LoadBalancer'> {
 }
 
 beforeAll(async () => {
-  lab = await Lab.up({ name: `e2e-queries-${process.pid}`, backends: 3, agent: true });
+  lab = await upLab({ name: `e2e-queries-${process.pid}`, backends: 3, agent: true });
   client = connect(lab);
   traffic = await lab.traffic();
   await put(client, declaration(4), declaration(6));

@@ -1,11 +1,12 @@
 // What a member's admin state means for flows: which go on, which move, and who gets the new ones.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { GatewayClient, Message } from '../../src/wire/client.ts';
-import { Lab } from '../lab/lab.ts';
+import type { Lab } from '../lab/lab.ts';
 import type { Traffic } from '../lab/traffic/traffic.ts';
 import { adminState, type Family, front, members, tcp, webAndDns } from './support/declare.ts';
 import { Flows } from './support/flows.ts';
 import { connect, put } from './support/gateway.ts';
+import { upLab } from './support/lab.ts';
 import { machines } from './support/outcomes.ts';
 
 let lab: Lab;
@@ -31,7 +32,7 @@ function declaration(family: Family): Message<'LoadBalancer'> {
 }
 
 beforeAll(async () => {
-  lab = await Lab.up({ name: `e2e-rules-states-${process.pid}`, backends: 3, agent: true });
+  lab = await upLab({ name: `e2e-rules-states-${process.pid}`, backends: 3, agent: true });
   client = connect(lab);
   traffic = await lab.traffic();
 });

@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { steadyLoad } from '../bench/steady-load/scenario.ts';
 import { Lab } from '../lab/lab.ts';
+import { upLab } from './support/lab.ts';
 
 const name = `steady-test-${process.pid}`;
 
@@ -11,7 +12,7 @@ afterEach(async () => {
 
 describe('a steady load through mappings that nobody changes', () => {
   it('loses nothing and reaches nobody else during 200 changes and three kills of the agent', async () => {
-    await using lab = await Lab.up({ name, backends: 4 });
+    await using lab = await upLab({ name, backends: 4 });
     const { tally, warnings } = await steadyLoad(lab, { changes: 200, kills: 3 });
     expect(tally.complaints).toEqual([]);
     expect(tally).toMatchObject({ lost: 0, wrong: 0 });

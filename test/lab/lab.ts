@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { execa, type ResultPromise } from 'execa';
 import { type AgentOptions, launchAgent, penstock } from './agent.ts';
 import { createBackend, createNetwork, deleteNamespaces, enter, existingNamespaces } from './namespaces.ts';
+import { removePins } from './pins.ts';
 import { endProcesses, findProcess, isRunning, killProcesses, processesIn } from './processes.ts';
 import {
   claim,
@@ -127,6 +128,7 @@ export class Lab implements AsyncDisposable {
     for (let left = await processesIn(namespaces); left.length > 0; left = await processesIn(namespaces)) {
       await endProcesses(left, 1_000);
     }
+    await removePins(namespaces.filter((namespace) => namespace === namespaceOf(name, 'gateway')));
     await deleteNamespaces(namespaces);
     await erase(name);
     return namespaces.length > 0 || record !== undefined;

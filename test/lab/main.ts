@@ -135,7 +135,8 @@ function introduction(lab: Lab, agent: boolean, example: string): string {
       : [
           'The agent does not run. To start it, in a terminal of its own:',
           '',
-          `  ${exec} gateway -- penstock agent --state-directory ${lab.stateDirectory} --listen ${lab.address}`,
+          `  ${exec} gateway -- penstock agent --dataplane ${lab.dataplane} --state-directory ${lab.stateDirectory} \\`,
+          `    --listen ${lab.address}`,
           '',
         ]),
     'Try:',

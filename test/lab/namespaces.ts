@@ -53,9 +53,7 @@ export async function createNetwork(lab: string, backends: readonly Backend[], x
       namespaceOf(lab, 'gateway'),
     );
   }
-  if (xdp) {
-    for (const node of nodes) await prepareForXdp(namespaceOf(lab, node));
-  }
+  if (xdp) await Promise.all(inLanes(4, nodes, (node) => prepareForXdp(namespaceOf(lab, node))));
 }
 
 /** Adds one machine to a lab that runs. */
@@ -63,7 +61,9 @@ export async function createBackend(lab: string, backend: Backend, xdp: boolean)
   await batch([`netns add ${namespaceOf(lab, backend.node)}`]);
   await batch(switchPort(lab, backend), namespaceOf(lab, 'switch'));
   await configureBackend(lab, backend, false);
-  if (xdp) await prepareForXdp(namespaceOf(lab, backend.node));
+  if (!xdp) return;
+  await prepareForXdp(namespaceOf(lab, backend.node));
+  await prepareForXdp(namespaceOf(lab, 'switch'));
 }
 
 /** The names of a lab's namespaces that exist, whoever made them. */
@@ -145,9 +145,10 @@ async function setGatewayKernel(lab: string): Promise<void> {
 
 /** A veth takes redirected frames only when its peer has GRO on, and a frame must carry its real checksum. */
 async function prepareForXdp(namespace: string): Promise<void> {
-  const script =
-    'for d in $(ls /sys/class/net); do [ $d = lo ] || ethtool -K $d tx off gro on >/dev/null; done';
-  await execa('ip', ['netns', 'exec', namespace, 'sh', '-c', script]);
+  // Listed by ip(8): /sys shows the interfaces of the namespace that it was mounted in.
+  const script = `for d in $(ip -brief link | sed 's/[@ ].*//'); do
+    [ $d = lo ] || ethtool -K $d tx off gro on >/dev/null; done`;
+  await inNamespace(namespace, ['sh', '-c', script]);
 }
 
 /** Runs a command in a namespace without ip(8)'s own mounts, which would hide the BPF file system. */

@@ -1,0 +1,16 @@
+// Labs with the data plane that the tests run on this time: the same files are two projects in vitest.config.ts.
+import { inject } from 'vitest';
+import { Lab, type LabOptions } from '../../lab/lab.ts';
+import type { DataPlane } from '../../lab/record.ts';
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    readonly dataplane: DataPlane;
+  }
+}
+
+export const dataplane: DataPlane = inject('dataplane');
+
+export async function upLab(options: Omit<LabOptions, 'dataplane'>): Promise<Lab> {
+  return await Lab.up({ ...options, dataplane });
+}
