@@ -1,4 +1,5 @@
 // What the kernel says about a map, a program or a link, by its descriptor (linux/bpf.h: bpf_map_info and its kin).
+import { readFileSync } from 'node:fs';
 import { memory } from './foreign.ts';
 import { checked } from './kernel-error.ts';
 import { libbpf } from './library.ts';
@@ -11,6 +12,8 @@ export interface MapInfo {
   readonly valueSize: number;
   readonly entries: number;
   readonly flags: number;
+  /** Memory of the kernel's that it takes up, in bytes; the kernel's own estimate before Linux 6.4. */
+  readonly bytes: number;
   /** 0: the map has none. */
   readonly btf: number;
   readonly btfValueType: number;
@@ -49,6 +52,7 @@ export function describeMap(file: number): MapInfo {
     valueSize: info.readUInt32LE(12),
     entries: info.readUInt32LE(16),
     flags: info.readUInt32LE(20),
+    bytes: memoryOf(file),
     btf: info.readUInt32LE(64),
     btfValueType: info.readUInt32LE(72),
   };
@@ -67,6 +71,11 @@ export function describeProgram(file: number): ProgramInfo {
 export function describeLink(file: number): LinkInfo {
   const info = describe(file, 32, 'link');
   return { program: info.readUInt32LE(8), interfaceIndex: info.readUInt32LE(16) };
+}
+
+function memoryOf(file: number): number {
+  const text = readFileSync(`/proc/self/fdinfo/${file}`, 'utf8');
+  return Number(/^memlock:\s*(\d+)$/m.exec(text)?.[1] ?? 0);
 }
 
 /** A kernel that knows more than we ask for fills in the beginning. */

@@ -98,6 +98,8 @@ describe('memory', () => {
     const words = new Uint32Array(program.memory('cells').buffer);
     words[words.length - cellSize / 4] = 1;
     expect(program.testRun({ frame }).verdict).toBe('XDP_DROP');
+    const bytes = program.maps.get('cells')?.bytes ?? 0;
+    expect(bytes / (2 ** 22 * cellSize)).toBeCloseTo(1, 2);
   });
 });
 

@@ -1,0 +1,148 @@
+// Puts a program on an interface, or in the place of one that is there, without a packet lost between them.
+import { closeSync, rmSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { DataPlaneUnavailable } from '../../dataplane.ts';
+import { describeProgram } from './describe.ts';
+import { memory } from './foreign.ts';
+import { interfaceName, xdpState } from './interface.ts';
+import { checked, errnos, errnoText, KernelError } from './kernel-error.ts';
+import { libbpf } from './library.ts';
+import { withLog } from './log.ts';
+import type { PinDirectory } from './pin-directory.ts';
+import { type PinnedLink, pinnedLinks, withPin } from './pinned-links.ts';
+import type { LoadedProgram } from './program.ts';
+
+/** The two programs of the object; the second one for frames of several buffers, which jumbo frames need. */
+const plain = 'penstock';
+const frags = 'penstock_frags';
+
+/** XDP_FLAGS_* of linux/if_link.h. */
+const flags = { ifNotThere: 1, generic: 2, native: 4 } as const;
+/** BPF_XDP of enum bpf_attach_type. */
+const attachTypeXdp = 37;
+const replaceExpected = 4;
+
+/**
+ * Native mode if the driver has it, else the same with the program for jumbo frames, else generic mode; `attachments`
+ * tells which, and why. An interface that has a program of ours gets this one in its place, in the mode it has.
+ *
+ * Runs on the calling thread, whose network namespace is meant. A driver may take its time (its rings are set up anew),
+ * up to a second. Throws `DataPlaneUnavailable`: XDP_FOREIGN_PROGRAM if another program is there, which stays;
+ * XDP_ATTACH_REFUSED; XDP_INTERFACE_MISSING.
+ */
+export function attach(directory: PinDirectory, program: LoadedProgram, ifindex: number): void {
+  const link = pinnedLinks(directory).find((each) => each.ifindex === ifindex);
+  if (link !== undefined) replace(link, program);
+  else create(directory, program, ifindex);
+}
+
+/** Compare and swap: had somebody else changed the link, this would fail instead of undoing it. */
+function replace(link: PinnedLink, program: LoadedProgram): void {
+  const old = checked(libbpf().programById(link.program), `cannot open program ${link.program}`);
+  try {
+    const { name } = describeProgram(old);
+    const next = program.programs.has(name) ? name : plain;
+    if (program.programs.get(next)?.id === link.program) return;
+    // struct bpf_link_update_opts (bpf/bpf.h).
+    const options = memory(16);
+    options.writeBigUInt64LE(16n);
+    options.writeUInt32LE(replaceExpected, 8);
+    options.writeInt32LE(old, 12);
+    withPin(link.path, (file) =>
+      checked(
+        libbpf().linkUpdate(file, program.programFile(next), options),
+        `cannot replace the program on interface ${link.ifindex}`,
+      ),
+    );
+  } finally {
+    closeSync(old);
+  }
+}
+
+function create({ links, reasons }: PinDirectory, program: LoadedProgram, ifindex: number): void {
+  const name = interfaceName(ifindex);
+  if (name === undefined)
+    throw unavailable('XDP_INTERFACE_MISSING', `there is no interface ${ifindex}`, noSuch);
+  mustBeFree(name, ifindex);
+  const attempts = [
+    { program: plain, mode: flags.native },
+    ...(program.programs.has(frags) ? [{ program: frags, mode: flags.native }] : []),
+    { program: plain, mode: flags.generic },
+  ];
+  const refusals: string[] = [];
+  for (const attempt of attempts) {
+    const file = program.programFile(attempt.program);
+    const link = linkCreate(file, ifindex, attempt.mode);
+    if (link >= 0) {
+      pin(link, join(links, String(ifindex)));
+      // A symbolic link keeps a text in this file system, where there are no files.
+      const reason = join(reasons, String(ifindex));
+      rmSync(reason, { force: true });
+      if (attempt.mode === flags.generic) symlinkSync(refusals.at(0) ?? '', reason);
+      return;
+    }
+    mustBeFree(name, ifindex);
+    refusals.push(whyNot(-link, file, ifindex, attempt.mode));
+  }
+  throw unavailable(
+    'XDP_ATTACH_REFUSED',
+    `no XDP program can run on ${name}: ${refusals.at(-1)}; in native mode: ${refusals.at(0)}`,
+    'leave this interface out of those that XDP runs on',
+  );
+}
+
+function linkCreate(program: number, ifindex: number, mode: number): number {
+  // struct bpf_link_create_opts (bpf/bpf.h), of which only the first two fields are used.
+  const options = memory(16);
+  options.writeBigUInt64LE(16n);
+  options.writeUInt32LE(mode, 8);
+  return libbpf().linkCreate(program, ifindex, attachTypeXdp, options);
+}
+
+function pin(link: number, path: string): void {
+  try {
+    checked(libbpf().pin(link, path), `cannot pin ${path}`);
+  } finally {
+    // Unless it is pinned, the link ends with its last descriptor.
+    closeSync(link);
+  }
+}
+
+/**
+ * The driver's own words. BPF_LINK_CREATE keeps them to itself (they go to a tracepoint), rtnetlink passes them on, so
+ * the same is tried that way.
+ */
+function whyNot(errno: number, program: number, ifindex: number, mode: number): string {
+  return withLog((log) => {
+    const result = libbpf().xdpAttach(ifindex, program, mode | flags.ifNotThere, null);
+    if (result === 0) libbpf().xdpAttach(ifindex, -1, mode, null);
+    const words = /Kernel error message: (.+)/.exec(log())?.[1];
+    return words ?? errnoText(errno);
+  });
+}
+
+function mustBeFree(name: string, ifindex: number): void {
+  const { native, generic, hardware } = stateOf(name, ifindex);
+  const id = native || generic || hardware;
+  if (id === 0) return;
+  throw unavailable(
+    'XDP_FOREIGN_PROGRAM',
+    `${name} has an XDP program already, which is not Penstock's (id ${id})`,
+    `take it off with the tool that put it there, or: ip link set dev ${name} xdp off`,
+  );
+}
+
+function stateOf(name: string, ifindex: number): ReturnType<typeof xdpState> {
+  try {
+    return xdpState(ifindex);
+  } catch (error) {
+    if (!(error instanceof KernelError && error.errno === errnos.noDevice)) throw error;
+    throw unavailable('XDP_INTERFACE_MISSING', `the interface ${name} is gone`, noSuch);
+  }
+}
+
+const noSuch = 'name interfaces that exist, or none, to have them chosen';
+
+function unavailable(code: string, message: string, remedy: string): DataPlaneUnavailable {
+  return new DataPlaneUnavailable([{ code, message, remedy }]);
+}
