@@ -7,6 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { attach } from './attach.ts';
 import { attachments } from './attachments.ts';
 import { detach } from './detach.ts';
+import { detachMoved } from './detach-moved.ts';
 import { xdpState } from './interface.ts';
 import { type LoadRequest, loadProgram } from './load.ts';
 import { openPinDirectory, type PinDirectory } from './pin-directory.ts';
@@ -165,6 +166,44 @@ describe('attaching', () => {
     await ip(['link del gone']);
     expect(attachments(directory)).toEqual([]);
     expect(readdirSync(directory.links)).toEqual([]);
+  });
+});
+
+describe('an interface that was moved to another namespace', () => {
+  it('is rid of our program, whatever its number is there', async () => {
+    const index = 4711;
+    await ip([`link add moved index ${index} type veth peer name moved1`, 'link set moved up']);
+    await ip([`link add taken index ${index} type veth peer name taken1`], network.peer);
+    const program = await load();
+    attach(directory, program, index);
+    attach(directory, program, near);
+    expect(detachMoved(directory)).toEqual([]);
+    const shows = async (): Promise<boolean> =>
+      (await execa('ip', ['-n', network.peer, 'link', 'show', 'moved'])).stdout.includes('xdp');
+    await ip([`link set moved netns ${network.peer}`]);
+    expect(await shows()).toBe(true);
+    expect(attachments(directory).map(({ name }) => name)).toEqual(['near']);
+    expect(detachMoved(directory)).toEqual([index]);
+    expect(await shows()).toBe(false);
+    expect(detachMoved(directory)).toEqual([]);
+    await ip(['link del moved', 'link del taken'], network.peer);
+  });
+
+  it('does not keep another one of its number from getting the program', async () => {
+    const index = 4712;
+    await ip([`link add moved index ${index} type veth peer name moved1`, 'link set moved up']);
+    const program = await load();
+    attach(directory, program, index);
+    await ip([
+      `link set moved netns ${network.peer}`,
+      `link add later index ${index} type veth peer name l1`,
+    ]);
+    attach(directory, program, index);
+    expect(attachments(directory).map(({ name }) => name)).toEqual(['later']);
+    const { stdout } = await execa('ip', ['-n', network.peer, 'link', 'show', 'moved']);
+    expect(stdout).not.toContain('xdp');
+    await ip(['link del moved'], network.peer);
+    await ip(['link del later']);
   });
 });
 

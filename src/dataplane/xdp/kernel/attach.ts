@@ -3,6 +3,8 @@ import { closeSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { DataPlaneUnavailable } from '../../dataplane.ts';
 import { describeProgram } from './describe.ts';
+import { detach } from './detach.ts';
+import { isHere } from './detach-moved.ts';
 import { memory } from './foreign.ts';
 import { interfaceName, xdpState } from './interface.ts';
 import { checked, errnos, errnoText, KernelError } from './kernel-error.ts';
@@ -32,8 +34,13 @@ const replaceExpected = 4;
  */
 export function attach(directory: PinDirectory, program: LoadedProgram, ifindex: number): void {
   const link = pinnedLinks(directory).find((each) => each.ifindex === ifindex);
-  if (link !== undefined) replace(link, program);
-  else create(directory, program, ifindex);
+  if (link !== undefined && isHere(link)) {
+    replace(link, program);
+    return;
+  }
+  // The interface was moved to another namespace, and this one has come to its number.
+  if (link !== undefined) detach(directory, ifindex);
+  create(directory, program, ifindex);
 }
 
 /** Compare and swap: had somebody else changed the link, this would fail instead of undoing it. */

@@ -19,7 +19,7 @@ export interface Attachment {
   readonly reason?: string;
 }
 
-/** In the order of interface indices. About 0.1 ms for each. Throws `KernelError`. */
+/** In the order of interface indices. About 0.2 ms for each. Throws `KernelError`. */
 export function attachments(directory: PinDirectory): readonly Attachment[] {
   return pinnedLinks(directory)
     .toSorted((a, b) => a.ifindex - b.ifindex)

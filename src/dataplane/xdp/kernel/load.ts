@@ -180,7 +180,7 @@ function findingOf(error: KernelError): ConstructorParameters<typeof DataPlaneUn
     return {
       code: 'BPF_NOT_PERMITTED',
       message: error.message,
-      remedy: 'run the agent as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON',
+      remedy: 'run the agent as root',
     };
   }
   if (error.errno === errnos.noEntry) {

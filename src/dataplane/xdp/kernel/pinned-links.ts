@@ -8,13 +8,14 @@ import { libbpf } from './library.ts';
 import type { PinDirectory } from './pin-directory.ts';
 
 export interface PinnedLink {
+  /** That it was attached to, in this namespace; one that was moved may have another by now. */
   readonly ifindex: number;
   /** Id of the program. */
   readonly program: number;
   readonly path: string;
 }
 
-/** Those of interfaces that exist; pins of others are removed on the way. */
+/** Those of interfaces that exist, though perhaps in another namespace by now; pins of others are removed on the way. */
 export function pinnedLinks({
   links,
   reasons,
@@ -23,11 +24,11 @@ export function pinnedLinks({
   for (const name of names(links)) {
     const path = join(links, name);
     const { program, interfaceIndex } = withPin(path, describeLink);
-    // The kernel detaches the link of an interface that goes, or leaves for another namespace, and zeroes the index.
+    // The kernel detaches the link of an interface that is deleted, and zeroes the index.
     if (interfaceIndex === 0) {
       rmSync(path, { force: true });
       rmSync(join(reasons, name), { force: true });
-    } else alive.push({ ifindex: interfaceIndex, program, path });
+    } else alive.push({ ifindex: Number(name), program, path });
   }
   return alive;
 }
