@@ -11,7 +11,7 @@ const onEachDataPlane = [
   'test/e2e/rules-*.test.ts',
   'test/e2e/steady-load.test.ts',
 ];
-const xdpOnly = ['test/e2e/xdp*.test.ts'];
+const xdpOnly = ['test/e2e/xdp*.test.ts', 'test/differential/**/*.test.ts'];
 const endToEnd = { testTimeout: 120_000, hookTimeout: 120_000, fileParallelism: false };
 
 export default defineConfig({
@@ -27,7 +27,7 @@ export default defineConfig({
       {
         test: {
           name: 'kernel',
-          include: ['src/**/*.kernel.test.ts'],
+          include: ['src/**/*.kernel.test.ts', 'test/packets/**/*.kernel.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
           fileParallelism: false,

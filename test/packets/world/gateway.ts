@@ -1,0 +1,155 @@
+// The program under test with its maps, in a network where every answer is known.
+
+import { loadProgram } from '../../../src/dataplane/xdp/kernel/load.ts';
+import type { LoadedProgram } from '../../../src/dataplane/xdp/kernel/program.ts';
+import type { TestResult } from '../../../src/dataplane/xdp/kernel/test-run.ts';
+import type { Image } from '../../../src/dataplane/xdp/memory/image.ts';
+import * as layout from '../../../src/dataplane/xdp/memory/layout.ts';
+import { diff } from '../../../src/forwarding/diff.ts';
+import type { ForwardingTable } from '../../../src/forwarding/table.ts';
+import { macBytes } from '../frame/address.ts';
+import { encode } from '../frame/encode.ts';
+import { mark, type Sent, type Step } from '../rows/row.ts';
+import { fillDevices, fillRoutes, fillVlans } from './maps.ts';
+import { buildNetwork, type Indices } from './network.ts';
+import { type DeviceName, physicalOf } from './places.ts';
+import { tableOf, type Variation } from './rules.ts';
+import { mapEntries, openImage, settingsOf, shape } from './tables.ts';
+
+const object = new URL('../../../bpf/penstock.bpf.o', import.meta.url).pathname;
+
+const instance = '00000000000000d0';
+
+export class Gateway {
+  readonly program: LoadedProgram;
+  readonly indices: Indices;
+  readonly #image: Image;
+  #revision = 0;
+  #table: ForwardingTable;
+  #usual: ForwardingTable;
+  #varied = false;
+
+  private constructor(program: LoadedProgram, indices: Indices, image: Image, table: ForwardingTable) {
+    this.program = program;
+    this.indices = indices;
+    this.#image = image;
+    this.#table = table;
+    this.#usual = table;
+  }
+
+  /** In a network namespace of its own, with `rules.ts` loaded. */
+  static async open(): Promise<Gateway> {
+    const indices = await buildNetwork();
+    const program = await loadProgram({ object, shape: mapEntries(), settings: settingsOf() });
+    fillDevices(program, indices);
+    fillVlans(program, indices);
+    fillRoutes(program);
+    const control = program.memory('control').buffer;
+    new Uint8Array(control).set(macBytes(mark), layout.control.mark);
+    const table = tableOf();
+    const image = await openImage(program);
+    await image.reconcile(table);
+    image.publish({ instance, revision: 0, sequence: 0 });
+    await image.settled();
+    const gateway = new Gateway(program, indices, image, table);
+    gateway.setGate(true);
+    return gateway;
+  }
+
+  close(): void {
+    this.program.close();
+  }
+
+  get table(): ForwardingTable {
+    return this.#table;
+  }
+
+  /** A frame that arrives on the wire of an interface. */
+  receive(frame: Uint8Array, device: DeviceName, program?: string): TestResult {
+    const ifindex = this.indices[physicalOf(device)];
+    return this.program.testRun({ frame, ifindex, ...(program === undefined ? {} : { program }) });
+  }
+
+  send({ packet, device }: Sent, program?: string): TestResult {
+    return this.receive(encode(packet), device, program);
+  }
+
+  /** Gives the frame that came of a step, if it is one. */
+  async take(step: Step, program?: string): Promise<Uint8Array | undefined> {
+    if ('packet' in step) return this.send(step, program).frame;
+    if ('change' in step) await this.change(step.change);
+    else if ('gate' in step) this.setGate(step.gate);
+    else this.wait(step.waitSeconds);
+    return undefined;
+  }
+
+  async change(variation: Variation): Promise<void> {
+    this.#varied = true;
+    await this.commit(tableOf(variation, this.#table));
+  }
+
+  /** Visible to the next packet; resolves after the grace period. */
+  async commit(table: ForwardingTable): Promise<void> {
+    this.#revision += 1;
+    await this.#image.stage(diff(this.#table, table));
+    this.#image.publish({ instance, revision: this.#revision, sequence: this.#revision });
+    await this.#image.settled();
+    this.#table = table;
+  }
+
+  /** The usual rules, and no flow, client or next hop known. */
+  async reset(rememberHops: boolean): Promise<void> {
+    if (this.#varied) await this.commit(this.#usual === this.#table ? this.#usual : tableOf({}, this.#table));
+    this.#varied = false;
+    this.setGate(true);
+    this.#control().setUint32(layout.control.hop_cache, rememberHops ? 0xffffffff : 0, true);
+    this.forget();
+    const machines = this.#view('machines');
+    for (let index = 0; index < shape.machines; index += 1) {
+      machines.setBigUint64(index * layout.machine.size + layout.machine.fresh, 0n, true);
+    }
+  }
+
+  /** Flows, clients and fragments. */
+  forget(): void {
+    for (const map of ['flows', 'seen', 'contested']) {
+      new Uint8Array(this.program.memory(map).buffer).fill(0);
+    }
+    const fragments = this.program.elements('fragments');
+    for (const key of fragments.keys()) fragments.delete(key);
+  }
+
+  setGate(open: boolean): void {
+    this.#control().setUint32(layout.control.gate, open ? 1 : 0, true);
+  }
+
+  /** Makes everything that is remembered so much older. */
+  wait(seconds: number): void {
+    const units = Math.ceil((seconds * 1e9) / 2 ** 30);
+    const flows = this.#view('flows');
+    for (let bucket = 0; bucket < shape.flows; bucket += 1) {
+      for (let way = 0; way < layout.flowWays; way += 1) {
+        const at = bucket * layout.bucket.size + way * 8;
+        const word = flows.getUint32(at, true);
+        if (word >>> 24 !== 0) flows.setUint32(at, (word & 0xff000000) | ((word - units) & 0xffffff), true);
+      }
+    }
+    const seen = new Uint16Array(this.program.memory('seen').buffer);
+    for (const [index, stamp] of seen.entries()) {
+      if (stamp !== 0) seen[index] = (stamp - units) & 0xffff || 1;
+    }
+  }
+
+  /** Names (without `REASON_`) and counts of what packets were passed for. */
+  reasons(): readonly number[] {
+    return this.program.perCpuSums('reasons');
+  }
+
+  #control(): DataView {
+    return this.#view('control');
+  }
+
+  #view(map: string): DataView {
+    return new DataView(this.program.memory(map).buffer);
+  }
+}
