@@ -4,6 +4,8 @@
 export const exit = {
   done: 0,
   refused: 1,
+  /** `doctor` has found errors. */
+  troubled: 1,
   usage: 2,
   unreachable: 3,
   agentFailed: 4,

@@ -4,6 +4,7 @@ import { addAgent } from './commands/agent.ts';
 import { addApply } from './commands/apply.ts';
 import { addDelete } from './commands/delete.ts';
 import { addDiff } from './commands/diff.ts';
+import { addDoctor } from './commands/doctor.ts';
 import { addFlush } from './commands/flush.ts';
 import { addGetLoadBalancers } from './commands/get-load-balancers.ts';
 import { addGetMappings } from './commands/get-mappings.ts';
@@ -21,12 +22,13 @@ import type { Terminal } from './terminal.ts';
 const epilogue = `
 Exit codes:
   0  done
-  1  refused by the agent (diff: there are differences)
+  1  refused by the agent (diff: there are differences; doctor: errors found)
   2  wrong usage, or mistakes in a file (diff: any error)
   3  the agent cannot be reached, or gave no answer in time
   4  the agent failed
 
 Start here:
+  $ penstock doctor                             does this host have what it takes? (as root)
   $ penstock agent                              run the gateway on this host (as root)
   $ penstock apply -f gateway.yaml --dry-run    what would a file change?
   $ penstock apply -f gateway.yaml              change it
@@ -94,6 +96,7 @@ function buildProgram(context: Context): Command {
   addMemberRemove(member, context);
   addStatus(program, context);
   addWatch(program, context);
+  addDoctor(program, context);
   return program;
 }
 

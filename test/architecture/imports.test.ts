@@ -18,7 +18,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   wire: [],
   api: ['dataplane', 'gateway', 'ports', 'resources', 'store', 'telemetry', 'wire'],
   agent: ['api', 'dataplane', 'gateway', 'host', 'store', 'telemetry'],
-  cli: ['agent', 'wire'],
+  doctor: ['dataplane', 'host'],
+  cli: ['agent', 'doctor', 'wire'],
 };
 
 /** Steps 1 to 3 are pure: these folders may use these packages, and nothing of Node. */
@@ -89,6 +90,15 @@ describe('imports point down', () => {
     });
     expect(wrong).toEqual([]);
   });
+});
+
+it('the doctor judges without looking: only its reading part reaches the host', () => {
+  const wrong = shipped
+    .filter((file) => file.includes('/doctor/judge/'))
+    .flatMap(importsOf)
+    .filter(({ specifier }) => !specifier.startsWith('.') || specifier.includes('/read/'))
+    .map(({ file, specifier }) => `${relative(src, file)} imports ${specifier}`);
+  expect(wrong).toEqual([]);
 });
 
 describe('the core is pure', () => {

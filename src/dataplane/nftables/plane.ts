@@ -44,7 +44,7 @@ const toldOperations = 40;
 const sessionOperations = 5000;
 
 const top = 2 ** 24;
-const flowMarks = {
+export const flowMarks = {
   ours: flowClass.nat * top,
   nat: flowClass.nat * top,
   natAnyPort: flowClass.natAnyPort * top,
