@@ -1,0 +1,141 @@
+// From entries of the forwarding table to frontends with all that they refer to.
+
+import { protocolNumber } from '../../../forwarding/hash.ts';
+import type { Endpoint, Entry, Target } from '../../../forwarding/table.ts';
+import { readAddress } from './address-words.ts';
+import { affinityOf, kindOf, type TargetWords } from './frontends.ts';
+import { keyOf } from './hash.ts';
+import { affinityNumber, handedUpMachine, targetKind } from './layout.ts';
+import type { Parts } from './parts.ts';
+import { Mismatch } from './trouble.ts';
+import { WaysBack } from './ways-back.ts';
+
+const portBits = 0xffff;
+
+export class Entries {
+  readonly #parts: Parts;
+  readonly #address = new Int32Array(4);
+  readonly #machine = new Int32Array(4);
+  readonly #held = new Int32Array(4);
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** The place of an endpoint; -1: it has none. */
+  find({ address, port, transport }: Endpoint): number {
+    return this.#parts.frontends.table.find(
+      readAddress(address, this.#address),
+      keyOf(port, protocolNumber[transport]),
+    );
+  }
+
+  /** Throws `Mismatch` where there is none. */
+  at(endpoint: Endpoint): number {
+    const index = this.find(endpoint);
+    if (index >= 0) return index;
+    throw new Mismatch(`there is no entry for ${endpoint.address} ${endpoint.transport} ${endpoint.port}`);
+  }
+
+  /** Whether a place leads where `target` says, in every respect. */
+  leadsTo(index: number, target: Target): boolean {
+    const { frontends, backends, rings } = this.#parts;
+    const { to, how } = frontends.newest(index);
+    const kind = kindOf(how);
+    if (kind === targetKind.none || (how & portBits) !== keyOf(target.port, 0)) return false;
+    if (
+      (kind === targetKind.handUp) !== target.masquerade ||
+      leadsToMachine(how) !== (target.kind === 'nat')
+    ) {
+      return false;
+    }
+    if (target.kind === 'balanced') {
+      return affinityOf(how) === affinityNumber[target.affinity] && rings.has(target.ring, to);
+    }
+    const wanted = readAddress(target.address, this.#machine);
+    const held = backends.addressOf(to, this.#held);
+    return wanted[3] === held[3] && wanted[0] === held[0] && wanted[1] === held[1] && wanted[2] === held[2];
+  }
+
+  /** First of all, for what goes and what is replaced: its way back is free for others. */
+  leave(index: number): void {
+    const { frontends, ways } = this.#parts;
+    const { to, how } = frontends.newest(index);
+    const kind = kindOf(how);
+    if (kind !== targetKind.nat && kind !== targetKind.tracked) return;
+    ways.leave(to, WaysBack.key(how, frontends.table.key(index)), index);
+  }
+
+  add({ endpoint, target }: Entry): void {
+    const { frontends } = this.#parts;
+    const address = readAddress(endpoint.address, this.#address);
+    const key = keyOf(endpoint.port, protocolNumber[endpoint.transport]);
+    const present = frontends.table.find(address, key);
+    if (present >= 0 && kindOf(frontends.newest(present).how) !== targetKind.none) {
+      throw new Mismatch(`there is an entry for ${endpoint.address} ${endpoint.transport} ${endpoint.port}`);
+    }
+    const index = present >= 0 ? present : frontends.table.claim(address, key);
+    const words = this.#lead(index, key, target, undefined);
+    frontends.stage(index, words, present >= 0 ? undefined : { address, key });
+  }
+
+  replace(index: number, target: Target): void {
+    const { frontends } = this.#parts;
+    const words = this.#lead(index, frontends.table.key(index), target, frontends.newest(index));
+    frontends.stage(index, words, undefined);
+  }
+
+  /** Last of all, for what was replaced: what it used. */
+  forget(index: number): void {
+    this.#unuse(this.#parts.frontends.before(index));
+  }
+
+  /** Last of all, for what goes. */
+  remove(index: number): void {
+    this.#unuse(this.#parts.frontends.newest(index));
+    this.#parts.frontends.remove(index);
+  }
+
+  #unuse({ to, how }: TargetWords): void {
+    if (leadsToMachine(how)) this.#parts.backends.unuse(to, false);
+  }
+
+  #lead(index: number, key: number, target: Target, earlier: TargetWords | undefined): TargetWords {
+    const { backends, counters, rings, serials, ways } = this.#parts;
+    const port = keyOf(target.port, 0);
+    let to: number;
+    let kind: number;
+    let affinity = 0;
+    if (target.kind === 'nat') {
+      to = backends.use(readAddress(target.address, this.#machine), false);
+      kind = target.masquerade ? targetKind.handUp : ways.join(to, WaysBack.key(port, key), index);
+      if (target.masquerade) affinity = handedUpMachine;
+    } else {
+      to = rings.indexOf(target.ring);
+      kind = target.masquerade ? targetKind.handUp : targetKind.balanced;
+      affinity = affinityNumber[target.affinity];
+    }
+    const how = port | (kind << 16) | (affinity << 24);
+    const serial = earlier !== undefined && flowsGoOn(earlier, to, how) ? earlier.serial : serials.take();
+    return { to, how, counter: counters.take(), serial };
+  }
+}
+
+/** True for what refers to a machine, false for what refers to a ring or to nothing. */
+export function leadsToMachine(how: number): boolean {
+  const kind = kindOf(how);
+  return (
+    kind === targetKind.nat ||
+    kind === targetKind.tracked ||
+    (kind === targetKind.handUp && affinityOf(how) === handedUpMachine)
+  );
+}
+
+/** As `leadsElsewhere` of the forwarding table: flows go on where only affinity or masquerading differ. */
+function flowsGoOn(before: TargetWords, to: number, how: number): boolean {
+  return (
+    before.to === to &&
+    (before.how & portBits) === (how & portBits) &&
+    leadsToMachine(before.how) === leadsToMachine(how)
+  );
+}
