@@ -41,7 +41,7 @@ static __always_inline __u32 frontend_of(const struct packet *p, struct target *
 	return NOWHERE;
 }
 
-STEP int toward_frontend(struct xdp_md *ctx, struct packet *p)
+static __always_inline int toward_frontend(struct xdp_md *ctx, struct packet *p)
 {
 	const struct control *c;
 	struct target target;

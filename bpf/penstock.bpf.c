@@ -64,7 +64,7 @@ STEP int find_vlan(struct xdp_md *ctx, struct packet *p)
 }
 
 /* One side at least may be ours. */
-STEP int perhaps_ours(struct xdp_md *ctx, struct packet *p)
+static __always_inline int perhaps_ours(struct xdp_md *ctx, struct packet *p)
 {
 	const struct control *c;
 	__u32 zero = 0;
@@ -80,7 +80,7 @@ STEP int perhaps_ours(struct xdp_md *ctx, struct packet *p)
 		return XDP_PASS;
 	if (!is_tcp_or_udp(p->protocol))
 		return XDP_PASS;
-	p->now = bpf_ktime_get_coarse_ns();
+	p->now = clock();
 	if (p->flags & IS_LATER_FRAGMENT)
 		return XDP_PASS;
 	if (!read_ports(ctx, p))
