@@ -1,11 +1,12 @@
 // Makes a routing table short enough for the program, without ever saying something wrong: "ask the FIB" is right for
 // every destination, so such prefixes may be left out where nothing else matches, or widened, and cost only time.
-import { common, contains, type HopRoute, overlap, type Prefix } from './prefix.ts';
+import { common, contains, type HopRoute, overlap, type Prefix, prefixOf } from './prefix.ts';
 
 /** Above, the work would be felt: it grows with the square. */
-const relevantLimit = 512;
+const relevantLimit = 256;
 /** What is widened further asks for too much. IPv4's lengths count from 96. */
 const shortest = { four: 104, six: 16 } as const;
+const coarse = { four: 120, six: 64 } as const;
 
 /**
  * At most `most` lines; `routes` and the result are in order of priority. Undefined when that cannot be had. Empty when
@@ -13,13 +14,14 @@ const shortest = { four: 104, six: 16 } as const;
  */
 export function shortened(routes: readonly HopRoute[], most: number): readonly HopRoute[] | undefined {
   if (!routes.some(isGateway)) return [];
-  let list = pruned(routes);
+  let list = pruned(routes) ?? pruned(coarsened(routes));
   if (list === undefined) return undefined;
   while (list.length > most) {
     const next: readonly HopRoute[] | undefined = withOneWidened(list) ?? withOneAsked(list);
     if (next === undefined) return undefined;
-    list = pruned(next) ?? [];
+    list = next;
   }
+  list = pruned(list) ?? [];
   return list.some(isGateway) ? list : undefined;
 }
 
@@ -36,6 +38,24 @@ function pruned(routes: readonly HopRoute[]): readonly HopRoute[] | undefined {
     if (kept.length > relevantLimit) return undefined;
   }
   return kept.reverse();
+}
+
+/** A host may have thousands of addresses, mostly next to each other: lines that ask, one after another, per /24 or /64. */
+function coarsened(routes: readonly HopRoute[]): readonly HopRoute[] {
+  const found: HopRoute[] = [];
+  let present = new Set<string>();
+  for (const route of routes) {
+    if (route.kind === 'gateway') {
+      present = new Set();
+      found.push(route);
+      continue;
+    }
+    const prefix = prefixOf(route.bits, Math.min(route.length, isFour(route) ? coarse.four : coarse.six));
+    const key = `${prefix.bits}/${prefix.length}`;
+    if (!present.has(key)) found.push({ ...prefix, kind: 'ask' });
+    present.add(key);
+  }
+  return found;
 }
 
 /** `behind`, nearest last. A line that asks matters if without it an address would be taken by a gateway's. */

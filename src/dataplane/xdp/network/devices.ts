@@ -1,0 +1,116 @@
+// Which interfaces packets may leave by without the kernel's routing, and to which interface a tagged frame belongs. Pure.
+import type { Link, Network } from './model.ts';
+
+/** An interface that the program is attached to. */
+export interface Attached {
+  readonly ifindex: number;
+  readonly mode: 'native' | 'generic';
+}
+
+export interface Tag {
+  /** 0x8100 or 0x88a8. */
+  readonly protocol: number;
+  readonly id: number;
+}
+
+/** What becomes a `struct device` of bpf/abi.h. */
+export interface Device {
+  readonly index: number;
+  /** Index of the interface whose wire it is. */
+  readonly physical: number;
+  readonly receives: boolean;
+  readonly sends: boolean;
+  /** Outer first. */
+  readonly tags: readonly Tag[];
+  readonly mac: string;
+  readonly mtu: number;
+}
+
+/** What becomes an entry of the map `vlans`. */
+export interface Vlan {
+  readonly physical: number;
+  readonly tags: readonly Tag[];
+  /** Index of the interface that such frames belong to. */
+  readonly index: number;
+}
+
+export interface Devices {
+  readonly devices: readonly Device[];
+  readonly vlans: readonly Vlan[];
+  /** Interfaces that cost more than they could, by name and reason; for the status. */
+  readonly slow: readonly { readonly name: string; readonly reason: string }[];
+}
+
+const tagsMax = 2;
+
+/** Attached interfaces that are gone are left out. */
+export function devicesOf(network: Network, attached: readonly Attached[]): Devices {
+  const links = new Map(network.links.map((link) => [link.index, link]));
+  const everywhereGeneric = attached.every(({ mode }) => mode === 'generic');
+  const devices: Device[] = [];
+  const vlans: Vlan[] = [];
+  const slow: { name: string; reason: string }[] = [];
+  const sending = new Map<number, boolean>();
+  for (const { ifindex, mode } of attached) {
+    const link = links.get(ifindex);
+    if (link?.mac === undefined) continue;
+    const reason = everywhereGeneric ? undefined : obstacle(link, mode, network);
+    if (reason !== undefined) slow.push({ name: link.name, reason });
+    sending.set(ifindex, reason === undefined);
+    devices.push(deviceOf(link, ifindex, true, reason === undefined, []));
+  }
+  for (const link of network.links) {
+    if (link.vlan === undefined) continue;
+    const place = placeOf(link, links, sending);
+    if (place === undefined) continue;
+    vlans.push({ ...place, index: link.index });
+    const sends = sending.get(place.physical) === true && link.up;
+    devices.push(deviceOf(link, place.physical, false, sends, place.tags));
+  }
+  return { devices, vlans, slow };
+}
+
+/** Why frames from interfaces in native mode cannot be redirected to this one: the kernel would drop them silently. */
+function obstacle(link: Link, mode: Attached['mode'], { features }: Network): string | undefined {
+  if (mode === 'generic') {
+    return 'in generic mode, while others are in native mode: packets that leave here are routed by the kernel';
+  }
+  // Before 6.3 nobody can say; drivers with native XDP take redirected frames, but for a few.
+  if (features === undefined || features.get(link.index)?.sends === true) return undefined;
+  return link.kind === 'veth'
+    ? 'its peer has neither GRO nor an XDP program, so it takes no redirected frames: packets that leave here are routed by the kernel'
+    : 'its driver takes no redirected frames: packets that leave here are routed by the kernel';
+}
+
+function deviceOf(
+  link: Link,
+  physical: number,
+  receives: boolean,
+  sends: boolean,
+  tags: readonly Tag[],
+): Device {
+  return { index: link.index, physical, receives, sends, tags, mac: link.mac ?? '', mtu: link.mtu };
+}
+
+/** On which attached interface a VLAN device sits, and the tags of its frames there. */
+function placeOf(
+  device: Link,
+  links: ReadonlyMap<number, Link>,
+  attached: ReadonlyMap<number, boolean>,
+): { readonly physical: number; readonly tags: readonly Tag[] } | undefined {
+  const tags: Tag[] = [];
+  let link: Link | undefined = device;
+  while (link !== undefined && !attached.has(link.index)) {
+    if (link.vlan === undefined || link.parent === undefined || tags.length === tagsMax) return undefined;
+    // The device nearest to the wire adds the outer tag.
+    tags.unshift(link.vlan);
+    link = links.get(link.parent);
+  }
+  return link === undefined || device.mac === undefined ? undefined : { physical: link.index, tags };
+}
+
+/** The interfaces at whose addresses packets from attached ones arrive: themselves and the VLANs on them. By name. */
+export function receivingInterfaces(network: Network, attached: readonly Attached[]): readonly string[] {
+  const indices = new Set(devicesOf(network, attached).devices.map(({ index }) => index));
+  return network.links.filter(({ index }) => indices.has(index)).map(({ name }) => name);
+}

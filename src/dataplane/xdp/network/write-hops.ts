@@ -1,0 +1,108 @@
+// Puts into the maps which next hops the program may remember, while it runs; see `control` and `struct route` of bpf/abi.h.
+import { control as controlLayout, route as layout, routesMax } from '../memory/layout.ts';
+import type { MapMemory } from '../memory/map-memory.ts';
+import { bytesOfNumber, mappedBytes } from './bytes.ts';
+import type { HopPolicy } from './hop-policy.ts';
+import { type HopRoute, maskOf } from './prefix.ts';
+
+/** ROUTE_ASK, ROUTE_GATEWAY */
+const kinds = { ask: 0, gateway: 1 } as const;
+/** In the spare part of `struct route`: which answer of the FIB is this route's. */
+const gatewayOffset = layout.spare;
+const linkOffset = layout.spare + 16;
+
+/** For how long next hops may be remembered without a word from the agent, in ms, and how often it says so. */
+const trust = 3000;
+const repeatEvery = 500;
+/** control.hop_cache counts in units of 2^27 ns of CLOCK_MONOTONIC. */
+const unit = 27n;
+
+export interface HopWriter {
+  /**
+   * Makes the program follow this policy: at once where it forbids something, after a grace period where it allows more.
+   * Of calls that come meanwhile the last one counts.
+   */
+  write(policy: HopPolicy): Promise<void>;
+  /** The program goes on for three seconds by what it was told last, and then asks the FIB for each packet. */
+  close(): void;
+}
+
+export interface HopMemory {
+  readonly control: MapMemory;
+  readonly routes: MapMemory;
+}
+
+/** `grace` resolves when no packet is under way any more that could have read what was there at the call. */
+export function openHopWriter(memory: HopMemory, grace: () => Promise<void>): HopWriter {
+  const words = new Uint32Array(memory.control.buffer, 0, controlLayout.size / 4);
+  const cacheWord = controlLayout.hop_cache / 4;
+  const routesWord = controlLayout.routes / 4;
+  let remember = false;
+  let wanted: HopPolicy | undefined;
+  let written: string | undefined;
+  let writing: Promise<void> | undefined;
+  let closed = false;
+
+  const beat = (): void => {
+    Atomics.store(words, cacheWord, remember ? trustedUntil(process.hrtime.bigint()) : 0);
+  };
+  const writeNext = async (): Promise<void> => {
+    while (wanted !== undefined && !closed) {
+      const policy = wanted;
+      wanted = undefined;
+      remember = policy.remember;
+      beat();
+      const content = encodeRoutes(policy.routes);
+      const text = content.toString('latin1');
+      if (text === written) continue;
+      written = undefined;
+      // No list at all meanwhile: the one there is wrong. Its bank has to be kept, as packets may be reading it.
+      const bank = (words[routesWord] ?? 0) >>> 31;
+      Atomics.store(words, routesWord, (bank << 31) >>> 0);
+      await grace();
+      if (closed) return;
+      const next = 1 - bank;
+      content.copy(Buffer.from(memory.routes.buffer, next * routesMax * layout.size, content.length));
+      Atomics.store(words, routesWord, ((next << 31) | policy.routes.length) >>> 0);
+      written = text;
+    }
+  };
+  const timer = setInterval(beat, repeatEvery);
+  timer.unref();
+
+  return {
+    write(policy) {
+      wanted = policy;
+      writing ??= writeNext().finally(() => {
+        writing = undefined;
+      });
+      return writing;
+    },
+    close() {
+      closed = true;
+      clearInterval(timer);
+    },
+  };
+}
+
+/** At the given time of CLOCK_MONOTONIC in ns. */
+export function trustedUntil(now: bigint): number {
+  return Number((now + BigInt(trust) * 1_000_000n) >> unit);
+}
+
+/** The places of one bank that are in use, one after another; next hops unknown. */
+export function encodeRoutes(routes: readonly HopRoute[]): Buffer {
+  return Buffer.concat(routes.map(encodeRoute));
+}
+
+function encodeRoute(route: HopRoute): Buffer {
+  const bytes = Buffer.alloc(layout.size);
+  bytesOfNumber(route.bits).copy(bytes, layout.prefix);
+  bytesOfNumber(maskOf(route.length)).copy(bytes, layout.mask);
+  bytes.writeUInt32LE(kinds[route.kind], layout.kind);
+  if (route.kind === 'gateway') {
+    mappedBytes(route.gateway).copy(bytes, gatewayOffset);
+    bytes.writeUInt32LE(route.link, linkOffset);
+  }
+  return bytes;
+}
