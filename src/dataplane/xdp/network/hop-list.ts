@@ -6,7 +6,9 @@ import { common, contains, type HopRoute, overlap, type Prefix, prefixOf } from 
 const relevantLimit = 256;
 /** What is widened further asks for too much. IPv4's lengths count from 96. */
 const shortest = { four: 104, six: 16 } as const;
-const coarse = { four: 120, six: 64 } as const;
+const coarse = { first: { four: 120, six: 64 }, second: { four: 112, six: 48 } } as const;
+/** Of very many routes the gateways of so many are listed. */
+const gatewaysOfMany = 12;
 
 /**
  * At most `most` lines; `routes` and the result are in order of priority. Undefined when that cannot be had. Empty when
@@ -14,7 +16,8 @@ const coarse = { four: 120, six: 64 } as const;
  */
 export function shortened(routes: readonly HopRoute[], most: number): readonly HopRoute[] | undefined {
   if (!routes.some(isGateway)) return [];
-  let list = pruned(routes) ?? pruned(coarsened(routes));
+  const few = withFewGateways(routes);
+  let list = pruned(routes) ?? pruned(coarsened(few, coarse.first)) ?? pruned(coarsened(few, coarse.second));
   if (list === undefined) return undefined;
   while (list.length > most) {
     const next: readonly HopRoute[] | undefined = withOneWidened(list) ?? withOneAsked(list);
@@ -40,8 +43,11 @@ function pruned(routes: readonly HopRoute[]): readonly HopRoute[] | undefined {
   return kept.reverse();
 }
 
-/** A host may have thousands of addresses, mostly next to each other: lines that ask, one after another, per /24 or /64. */
-function coarsened(routes: readonly HopRoute[]): readonly HopRoute[] {
+/** A host may have thousands of addresses, mostly next to each other: lines that ask, one after another, become one. */
+function coarsened(
+  routes: readonly HopRoute[],
+  to: { readonly four: number; readonly six: number },
+): readonly HopRoute[] {
   const found: HopRoute[] = [];
   let present = new Set<string>();
   for (const route of routes) {
@@ -50,7 +56,7 @@ function coarsened(routes: readonly HopRoute[]): readonly HopRoute[] {
       found.push(route);
       continue;
     }
-    const prefix = prefixOf(route.bits, Math.min(route.length, isFour(route) ? coarse.four : coarse.six));
+    const prefix = prefixOf(route.bits, Math.min(route.length, isFour(route) ? to.four : to.six));
     const key = `${prefix.bits}/${prefix.length}`;
     if (!present.has(key)) found.push({ ...prefix, kind: 'ask' });
     present.add(key);
@@ -96,13 +102,21 @@ function withOneWidened(list: readonly HopRoute[]): readonly HopRoute[] | undefi
 
 /** The gateway of the longest prefix is asked for as well: those of the short ones serve the most addresses. */
 function withOneAsked(list: readonly HopRoute[]): readonly HopRoute[] | undefined {
-  let longest: HopRoute | undefined;
-  for (const route of list) {
-    if (route.kind === 'gateway' && route.length > (longest?.length ?? 0)) longest = route;
-  }
-  if (longest === undefined) return undefined;
-  const { bits, length } = longest;
-  return list.map((route) => (route === longest ? { bits, length, kind: 'ask' as const } : route));
+  const longest = shortestFirst(list).at(-1);
+  return longest && list.map((route) => (route === longest ? asked(route) : route));
+}
+
+function withFewGateways(routes: readonly HopRoute[]): readonly HopRoute[] {
+  const kept = new Set(shortestFirst(routes).slice(0, gatewaysOfMany));
+  return routes.map((route) => (kept.has(route) ? route : asked(route)));
+}
+
+function shortestFirst(routes: readonly HopRoute[]): readonly HopRoute[] {
+  return routes.filter(isGateway).sort((a, b) => a.length - b.length);
+}
+
+function asked({ bits, length }: HopRoute): HopRoute {
+  return { bits, length, kind: 'ask' };
 }
 
 function isFour({ bits, length }: Prefix): boolean {

@@ -193,6 +193,24 @@ describe('a shortened list', () => {
     for (const { bits } of many) expect(first(list, bits)?.kind).toBe('ask');
   });
 
+  it('keeps the default gateway of a host with thousands of routes', () => {
+    const leading = (bits: bigint, length: number, last: number): HopRoute => ({
+      ...prefixOf(bits, length),
+      kind: 'gateway',
+      gateway: `10.0.0.${last}` as IpAddress,
+      link: 2,
+    });
+    const many = Array.from({ length: 5000 }, (_, i) =>
+      leading(0xffff_0a64_0000n + BigInt(i * 4), 126, 1 + (i % 3)),
+    );
+    const list = shortened([...many, leading(0xffff_0000_0000n, 96, 9)], 16) ?? [];
+    expect(list.at(-1)).toMatchObject({ gateway: '10.0.0.9' });
+    for (const [i, { bits }] of many.entries()) {
+      const found = first(list, bits);
+      if (found?.kind === 'gateway') expect(found.gateway).toBe(`10.0.0.${1 + (i % 3)}`);
+    }
+  });
+
   it('gives up where nothing can be widened', () => {
     const apart = Array.from(
       { length: 40 },

@@ -13,8 +13,8 @@ import { parseRoute, parseRule, routeQuery } from './route.ts';
 export const ask = { links: 18, addresses: 22, routes: 26, neighbours: 30, rules: 34 } as const;
 const EOPNOTSUPP = 95;
 const tries = 5;
-/** A router with the whole Internet's routes has a million; nothing here is worth reading them all again and again. */
-export const routeLimit = 20_000;
+/** A router may have a million routes; nothing here is worth reading them all, and again with each change. */
+export const routeLimit = 5000;
 
 export interface NetworkReader {
   /** Rejects with NetlinkError. Calls queue up. */

@@ -21,8 +21,9 @@ const nextHopGroup = 32;
  * recv(2) would take one of the four which Node has for all files.
  */
 const lookEvery = 50;
-/** At most this part of the time goes into readings, however fast routes change. */
+/** At most one part in so many of the time goes into readings, however fast routes change; a pause in ms at most. */
 const share = 10;
+const longestPause = 2000;
 
 export interface NetworkWatch {
   /** The newest reading. */
@@ -54,12 +55,15 @@ export async function watchNetwork(options: NetworkWatchOptions): Promise<Networ
   let reading: Promise<void> | undefined;
 
   const readOnce = async (): Promise<void> => {
-    const began = performance.now();
+    const [began, work] = [performance.now(), process.cpuUsage()];
     due = false;
     try {
       network = await reader.read();
       const ended = performance.now();
-      notBefore = ended + (ended - began) * share;
+      const { user, system } = process.cpuUsage(work);
+      // On a busy host the reading may have waited for a processor most of the time.
+      const spent = Math.min(ended - began, (user + system) / 1000);
+      notBefore = ended + Math.min(spent * share, longestPause);
       if (!closed) await options.onChange(network);
     } catch (error) {
       due = true;

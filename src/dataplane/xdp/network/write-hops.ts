@@ -11,11 +11,13 @@ const kinds = { ask: 0, gateway: 1 } as const;
 const gatewayOffset = layout.spare;
 const linkOffset = layout.spare + 16;
 
-/** For how long next hops may be remembered without a word from the agent, in ms, and how often it says so. */
-const trust = 3000;
-const repeatEvery = 500;
-/** control.hop_cache counts in units of 2^27 ns of CLOCK_MONOTONIC. */
-const unit = 27n;
+/**
+ * How often the agent says that it lives and the policy stands, in ms. The program trusts a word for three seconds, by its
+ * own clock: 0 forbids, any new other value is a new word.
+ */
+const beatEvery = 500;
+/** For tests of the program: trusted without an end. */
+const always = 0xffffffff;
 
 export interface HopWriter {
   /**
@@ -43,8 +45,11 @@ export function openHopWriter(memory: HopMemory, grace: () => Promise<void>): Ho
   let writing: Promise<void> | undefined;
   let closed = false;
 
+  // Another one than an earlier agent's, which the program may have stopped trusting.
+  let word = words[cacheWord] ?? 0;
   const beat = (): void => {
-    Atomics.store(words, cacheWord, remember ? trustedUntil(process.hrtime.bigint()) : 0);
+    word = nextWord(word);
+    Atomics.store(words, cacheWord, remember ? word : 0);
   };
   const writeNext = async (): Promise<void> => {
     while (wanted !== undefined && !closed) {
@@ -67,7 +72,7 @@ export function openHopWriter(memory: HopMemory, grace: () => Promise<void>): Ho
       written = text;
     }
   };
-  const timer = setInterval(beat, repeatEvery);
+  const timer = setInterval(beat, beatEvery);
   timer.unref();
 
   return {
@@ -85,9 +90,9 @@ export function openHopWriter(memory: HopMemory, grace: () => Promise<void>): Ho
   };
 }
 
-/** At the given time of CLOCK_MONOTONIC in ns. */
-export function trustedUntil(now: bigint): number {
-  return Number((now + BigInt(trust) * 1_000_000n) >> unit);
+/** Neither of the two values with a meaning of their own. */
+export function nextWord(word: number): number {
+  return word + 1 >= always ? 1 : word + 1;
 }
 
 /** The places of one bank that are in use, one after another; next hops unknown. */
