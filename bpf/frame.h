@@ -33,6 +33,12 @@ static __always_inline bool is_tcp_or_udp(__u8 protocol)
 	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
 }
 
+/* The first packet of a TCP connection. */
+static __always_inline bool opens(const struct packet *p)
+{
+	return p->protocol == IPPROTO_TCP && (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;
+}
+
 /* Ports and flags. The whole header must be there, so that the checksum can be mended. */
 static __always_inline bool read_ports(const struct xdp_md *ctx, struct packet *p)
 {

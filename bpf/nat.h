@@ -3,11 +3,6 @@
 #ifndef PENSTOCK_NAT_H
 #define PENSTOCK_NAT_H
 
-static __always_inline bool opens(const struct packet *p)
-{
-	return p->protocol == IPPROTO_TCP && (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;
-}
-
 /* One to one. Remembers nothing but that the client has been here, and that only where it will be asked for. */
 static __always_inline void note_client(struct packet *p, __u32 frontend, const struct control *c)
 {
@@ -47,7 +42,7 @@ static __always_inline int toward_frontend(struct xdp_md *ctx, struct packet *p)
 	struct target target;
 	struct machine *machine;
 	__u32 zero = 0, index, to;
-	int hop;
+	int hop, machine_or_reason;
 
 	c = bpf_map_lookup_elem(&control, &zero);
 	if (!p || !c)
@@ -62,8 +57,14 @@ static __always_inline int toward_frontend(struct xdp_md *ctx, struct packet *p)
 	p->flags |= NEW_DESTINATION;
 	p->counter = target.counter;
 	to = target.to;
-	if (target.kind == TARGET_NAT)
+	if (target.kind == TARGET_NAT) {
 		note_client(p, index, c);
+	} else {
+		machine_or_reason = machine_of_flow(p, &target, index, c->flow_seed);
+		if (machine_or_reason < 0)
+			return hand_up(-machine_or_reason);
+		to = machine_or_reason;
+	}
 	if (p->flags & IS_FIRST_FRAGMENT)
 		return hand_up(REASON_FRAGMENT);
 	if (p->hop_limit <= 1)

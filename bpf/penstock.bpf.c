@@ -21,10 +21,14 @@
 #include "address.h"
 #include "frame.h"
 #include "seen.h"
+#include "flow.h"
+#include "balance.h"
 #include "nexthop.h"
 #include "checksum.h"
 #include "rewrite.h"
 #include "nat.h"
+#include "direct.h"
+#include "way_back.h"
 
 /* Only frames that are meant for this host: what a bridge or a promiscuous interface sees besides is not ours. */
 static __always_inline bool is_for_us(const struct xdp_md *ctx, const struct packet *p)
@@ -92,6 +96,15 @@ static __always_inline int perhaps_ours(struct xdp_md *ctx, struct packet *p)
 		if (verdict != GO_ON)
 			return verdict;
 	}
+	if (is_machine(&p->destination, p->destination_hash, p->destination_cell, p->epoch))
+		return note_direct_client(p, c->flow_seed);
+	if (p->source_cell & ADDRESS_MACHINE) {
+		verdict = way_back(ctx, p, c);
+		if (verdict != GO_ON)
+			return verdict;
+	}
+	if (p->destination_cell & ADDRESS_FRONTEND)
+		return hand_up(REASON_NO_SUCH_ENDPOINT);
 	return XDP_PASS;
 }
 

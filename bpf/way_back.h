@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* From a machine to a client: is this an answer, and through which frontend did the client ask? */
+#ifndef PENSTOCK_WAY_BACK_H
+#define PENSTOCK_WAY_BACK_H
+
+#define ANSWER_UNKNOWN 0
+#define ANSWER_DIRECT 1
+#define ANSWER_TRANSLATED 2
+
+/* Only with these does a machine also begin: the others are answers, if no direct flow is known. */
+static __always_inline bool may_begin(const struct packet *p)
+{
+	return p->protocol == IPPROTO_UDP || p->tcp_flags & TCP_SYN;
+}
+
+static __always_inline __be16 port_at_frontend(const struct frontend *frontend, const struct packet *p)
+{
+	return frontend->port ? frontend->port : p->source_port;
+}
+
+/* When the client last sent through this frontend, if lately; else 0. */
+static __always_inline __u16 asked_when(const struct packet *p, const struct frontend *frontend, __u32 index, __u32 seed)
+{
+	return seen_when(seen_cells(&p->destination, p->destination_port, port_at_frontend(frontend, p), p->protocol,
+				    index, seed), p->now);
+}
+
+/*
+ * Of somebody who talks to the machine directly, and through the stateless frontend as well, by the same port: what
+ * came last counts. True: the direct flow is over.
+ */
+static __always_inline bool is_outdated(const struct packet *p, const struct known *direct, __u32 owner, __u32 seed)
+{
+	const struct frontend *frontend;
+	__u16 when;
+
+	if (!may_begin(p) || owner == WAY_NOBODY)
+		return false;
+	frontend = frontend_at(owner);
+	if (!frontend)
+		return false;
+	when = asked_when(p, frontend, owner, seed);
+	return when && (__s16)(when - (__u16)direct->word) > 0;
+}
+
+STEP int answer_by_flow(struct packet *p, __u32 owner, __u32 seed)
+{
+	const struct frontend *frontend;
+	const struct target *target;
+	const struct member *member;
+	struct known known;
+	struct flow flow;
+	struct jenkins j;
+	__u32 state, time;
+
+	__builtin_memset(&flow, 0, sizeof(flow));
+	__builtin_memset(&known, 0, sizeof(known));
+	if (!p)
+		return ANSWER_UNKNOWN;
+	flow.client = p->destination;
+	flow.sent_port = p->destination_port;
+	flow.machine = p->source;
+	flow.machine_port = p->source_port;
+	flow.protocol = p->protocol;
+	j = flow_hash(&flow.client, flow.sent_port, flow.protocol, seed);
+	if (!find_flow(&flow, &known, j.c, j.b, FROM_MACHINE))
+		return ANSWER_UNKNOWN;
+	state = state_by_machine(p, word_state(known.word));
+	time = flow_time(p);
+	if (known.kind == FLOW_DIRECT) {
+		if (is_outdated(p, &known, owner, seed)) {
+			forget_flow(&known);
+			return ANSWER_UNKNOWN;
+		}
+		/* Seen when the client was, so that is_outdated() can compare. */
+		touch_flow(&known, state, p->protocol == IPPROTO_UDP ? known.word & FLOW_TIME : time);
+		return ANSWER_DIRECT;
+	}
+	frontend = frontend_at(known.frontend);
+	if (!frontend)
+		return ANSWER_UNKNOWN;
+	target = visible_target(frontend, p->epoch);
+	if (target->serial != known.frontend_serial)
+		return ANSWER_UNKNOWN;
+	if (target->kind == TARGET_BALANCED) {
+		member = member_of(&known, p);
+		if (!member)
+			return ANSWER_UNKNOWN;
+		p->member_counter = member->counter;
+	} else if (target->kind != TARGET_TRACKED && target->kind != TARGET_NAT) {
+		return ANSWER_UNKNOWN;
+	}
+	touch_flow(&known, state, time);
+	p->counter = target->counter;
+	p->address = frontend->address;
+	p->new_source_port = known.frontend_port;
+	p->new_destination_port = known.client_port;
+	return ANSWER_TRANSLATED;
+}
+
+/* The machine opens a connection from a port that a stateless frontend leads to. */
+STEP int note_direct_machine(struct packet *p, __u32 backend, __u32 seed)
+{
+	struct flow flow;
+
+	__builtin_memset(&flow, 0, sizeof(flow));
+	if (!p)
+		return XDP_PASS;
+	flow.client = p->destination;
+	flow.sent_port = p->destination_port;
+	flow.machine = p->source;
+	flow.machine_port = p->source_port;
+	flow.protocol = p->protocol;
+	return note_direct(p, &flow, backend, seed);
+}
+
+/* By the one frontend that leads to the machine's port and keeps no flows. GO_ON: translate. */
+static __always_inline int answer_by_owner(struct packet *p, __u32 owner, __u32 backend, __u32 seed)
+{
+	const struct frontend *frontend = frontend_at(owner);
+	const struct target *target;
+
+	if (!frontend)
+		return XDP_PASS;
+	target = visible_target(frontend, p->epoch);
+	if (target->kind != TARGET_NAT && target->kind != TARGET_TRACKED)
+		return XDP_PASS;
+	if (opens(p))
+		return note_direct_machine(p, backend, seed);
+	if (may_begin(p) && !asked_when(p, frontend, owner, seed))
+		return hand_up(REASON_DIRECT);
+	p->counter = target->counter;
+	p->address = frontend->address;
+	p->new_source_port = port_at_frontend(frontend, p);
+	return GO_ON;
+}
+
+static __always_inline int way_back(struct xdp_md *ctx, struct packet *p, const struct control *c)
+{
+	int answer = ANSWER_UNKNOWN, verdict, hop;
+	__u32 way, backend, owner;
+
+	way = way_of(&p->source, p->source_hash, p->source_port, p, &backend);
+	owner = way ? way & WAY_INDEX : WAY_NOBODY;
+	if (!way && !(p->source_cell & ADDRESS_RING))
+		return GO_ON;
+	if (way & WAY_SHARED || p->source_cell & ADDRESS_RING || is_contested(backend))
+		answer = answer_by_flow(p, owner, c->flow_seed);
+	if (answer == ANSWER_DIRECT)
+		return hand_up(REASON_DIRECT);
+	if (answer == ANSWER_UNKNOWN) {
+		if (owner == WAY_NOBODY)
+			return GO_ON;
+		verdict = answer_by_owner(p, owner, backend, c->flow_seed);
+		if (verdict != GO_ON)
+			return verdict;
+	}
+	if (p->hop_limit <= 1)
+		return hand_up(REASON_HOP_LIMIT);
+	hop = hop_to_client(ctx, p, c);
+	return leave(ctx, p, hop);
+}
+
+#endif
