@@ -33,8 +33,8 @@ export async function removeCompletion(): Promise<void> {
 
 /** Whether the table stands, with all of its rules. */
 export async function completionStands({ mark }: Completion): Promise<boolean> {
-  const outcome = await listCompletion();
-  return outcome?.includes(mark) && outcome.includes('fib saddr type local drop');
+  const rules = (await listCompletion()) ?? '';
+  return rules.includes(mark) && rules.includes('fib saddr type local drop');
 }
 
 async function listCompletion(): Promise<string | undefined> {

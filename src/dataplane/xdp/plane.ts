@@ -1,0 +1,302 @@
+// The data plane over XDP: the program forwards what it can finish, and the same table stands in nftables for the rest.
+//
+// A change is staged in the program's memory, where no packet sees it; then nftables commits it; then one store makes it
+// visible. So the one step that can be refused lies before the one that cannot, and either all of a change holds or none.
+import type { Logger } from 'pino';
+import type { Change } from '../../forwarding/change.ts';
+import type { Entry, ForwardingTable, Ring, RingMember } from '../../forwarding/table.ts';
+import {
+  type Counters,
+  type DataPlane,
+  DataPlaneUnavailable,
+  type KernelState,
+  type PlaneReport,
+  type Stamp,
+  type Verdict,
+} from '../dataplane.ts';
+import { NftablesDataPlane } from '../nftables/plane.ts';
+import { removeCompletion } from './completion.ts';
+import { buildEngine, type Engine, findEngine, isGateOpen, openGate, switchTo } from './engine.ts';
+import { openPinDirectory, type PinDirectory } from './kernel/pin-directory.ts';
+import { removeAll } from './kernel/remove-all.ts';
+import { flowCensus } from './memory/flow-census.ts';
+import { needsOfTable } from './memory/needs.ts';
+import { defaultShape, type Shape } from './memory/shape.ts';
+import type { MemoryStamp } from './memory/stamp.ts';
+import { DoesNotFit } from './memory/trouble.ts';
+import { type ProgramObject, shippedObject } from './object.ts';
+import { Presence } from './presence.ts';
+import { reasonsOf } from './reasons.ts';
+import { possibleCpus } from './settings.ts';
+
+export interface XdpOptions {
+  /** `auto`: all interfaces that carry traffic to machines and clients. */
+  readonly interfaces: readonly string[] | 'auto';
+  /** How many flows of balanced and other tracked rules can be kept. */
+  readonly flowTableSize: number;
+  /** Private to this process. */
+  readonly scratchDirectory?: string;
+  /** Lets exactly these interfaces take packets with a source address of this host. */
+  readonly acceptLocalSources: (interfaces: readonly string[]) => Promise<void>;
+  readonly logger: Logger;
+}
+
+/** What is held between `open` and `close`. */
+interface Held {
+  readonly object: ProgramObject;
+  readonly directory: PinDirectory;
+}
+
+/** Every so many checks, the rules of the completing table are looked at too (that costs a process). */
+const checksPerCompletionCheck = 10;
+
+export class XdpDataPlane implements DataPlane {
+  readonly kind = 'xdp';
+  readonly #options: XdpOptions;
+  readonly #nftables: NftablesDataPlane;
+  #held: Held | undefined;
+  #engine: Engine | undefined;
+  #presence: Presence | undefined;
+  #checks = 0;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(options: XdpOptions) {
+    const { logger, scratchDirectory } = options;
+    this.#options = options;
+    this.#nftables = new NftablesDataPlane({ logger, ...(scratchDirectory && { scratchDirectory }) });
+  }
+
+  open(): Promise<KernelState> {
+    return this.#inTurn(async () => {
+      await this.#letGo();
+      const { nftables, held } = await this.#openBoth();
+      try {
+        this.#held = held;
+        this.#engine = await findEngine(held.directory, held.object);
+        const version = `XDP, completed by ${nftables.version}`;
+        const stamp = this.#engine && isGateOpen(this.#engine) ? this.#engine.image.stamp : undefined;
+        if (stamp === undefined || !sameStamp(stamp, nftables.stamp)) return { version };
+        await this.#appear();
+        return { version, stamp: { instance: stamp.instance, revision: stamp.revision } };
+      } catch (error) {
+        await this.#letGo();
+        await this.#nftables.close();
+        throw error;
+      }
+    });
+  }
+
+  load(table: ForwardingTable, stamp: Stamp): Promise<void> {
+    return this.#inTurn(async () => {
+      const { directory, object } = this.#open();
+      await this.#nftables.load(table, stamp);
+      this.#engine ??= await buildEngine(directory, object, this.#shapeFor(table));
+      await this.#staged((engine) => engine.image.reconcile(table));
+      this.#publish(stamp);
+      await this.#appear();
+    });
+  }
+
+  commit(change: Change, stamp: Stamp): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#open();
+      await this.#staged((engine) => engine.image.stage(change));
+      try {
+        await this.#nftables.commit(change, stamp);
+      } catch (error) {
+        this.#loaded().image.abort();
+        throw error;
+      }
+      this.#publish(stamp);
+    });
+  }
+
+  async counters(entries: readonly Entry[]): Promise<ReadonlyMap<Entry, Counters>> {
+    const { census } = this.#loaded().image;
+    const completed = await this.#nftables.counters(entries);
+    const sums = new Map<Entry, Counters>();
+    for (const entry of entries) {
+      const own = census.counters(entry);
+      const others = completed.get(entry);
+      const sum = own && others ? add(own, others) : (own ?? others);
+      if (sum !== undefined) sums.set(entry, sum);
+    }
+    return sums;
+  }
+
+  async memberCounters(ring: Ring): Promise<ReadonlyMap<RingMember, Counters>> {
+    const { census } = this.#loaded().image;
+    const found = ring.members.flatMap((member) => {
+      const counters = census.memberCounters(ring.number, member.address);
+      return counters === undefined ? [] : [[member, counters] as const];
+    });
+    return new Map(found);
+  }
+
+  async report(): Promise<PlaneReport> {
+    const { program, image } = this.#loaded();
+    const fill = image.census.fill();
+    const { interfaces, notes } = this.#presence?.report() ?? { interfaces: [], notes: [] };
+    return {
+      interfaces,
+      maps: [...program.maps].map(([name, { bytes }]) => {
+        const entries = name in fill ? fill[name as keyof typeof fill] : undefined;
+        return { name, bytes, ...(entries && { entries }) };
+      }),
+      flows: flowCensus(image.memory),
+      reasons: reasonsOf(program.perCpuSums('reasons')),
+      notes,
+    };
+  }
+
+  verify(): Promise<Verdict> {
+    return this.#inTurn(async () => {
+      const verdict = await this.#nftables.verify();
+      if (verdict.kind === 'damaged') return verdict;
+      const presence = this.#presence;
+      if (presence === undefined) return { kind: 'damaged', detail: 'the XDP program does not run' };
+      const missing = presence.missing();
+      if (missing.length > 0) {
+        return { kind: 'damaged', detail: `the XDP program is gone from ${missing.join(', ')}` };
+      }
+      this.#checks += 1;
+      if (this.#checks % checksPerCompletionCheck === 0 && !(await presence.completed())) {
+        return { kind: 'damaged', detail: 'the table inet penstock_xdp is gone or was changed' };
+      }
+      return verdict;
+    });
+  }
+
+  flush(): Promise<void> {
+    return this.#inTurn(async () => {
+      const { directory, object } = this.#open();
+      this.#presence?.close();
+      this.#presence = undefined;
+      removeAll(directory);
+      await removeCompletion();
+      this.#engine?.program.close();
+      this.#engine = undefined;
+      this.#held = { object, directory: openPinDirectory() };
+      await this.#nftables.flush();
+    });
+  }
+
+  close(): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#letGo();
+      await this.#nftables.close();
+    });
+  }
+
+  /** Both halves say what they lack, so that an operator mends all of it at once. */
+  async #openBoth(): Promise<{ readonly nftables: KernelState; readonly held: Held }> {
+    const [nftables, held] = await Promise.allSettled([this.#nftables.open(), openOwn()]);
+    if (nftables.status === 'fulfilled' && held.status === 'fulfilled') {
+      return { nftables: nftables.value, held: held.value };
+    }
+    if (nftables.status === 'fulfilled') await this.#nftables.close();
+    if (held.status === 'fulfilled') held.value.directory.close();
+    const reasons: unknown[] = [nftables, held].flatMap((each) => ('reason' in each ? [each.reason] : []));
+    const unexpected = reasons.find((reason) => !(reason instanceof DataPlaneUnavailable));
+    if (unexpected !== undefined) throw unexpected;
+    throw new DataPlaneUnavailable(
+      reasons.flatMap((reason) => (reason instanceof DataPlaneUnavailable ? reason.findings : [])),
+    );
+  }
+
+  /** Stages; where the maps are too small, in larger ones, which flows do not notice. */
+  async #staged(stage: (engine: Engine) => Promise<void>): Promise<void> {
+    for (;;) {
+      try {
+        await stage(this.#loaded());
+        return;
+      } catch (error) {
+        if (!(error instanceof DoesNotFit)) throw error;
+        await this.#grow(error.wanted);
+      }
+    }
+  }
+
+  async #grow(shape: Shape): Promise<void> {
+    const { directory, object } = this.#open();
+    const old = this.#loaded();
+    this.#options.logger.info({ shape }, 'moving to larger maps');
+    const engine = await buildEngine(directory, object, shape);
+    this.#presence?.close();
+    this.#presence = undefined;
+    this.#engine = engine;
+    await switchTo(directory, engine);
+    old.program.close();
+    await this.#appear();
+  }
+
+  #publish({ instance, revision }: Stamp): void {
+    const { image } = this.#loaded();
+    const stamp: MemoryStamp = { instance, revision, sequence: (image.stamp?.sequence ?? 0) + 1 };
+    image.publish(stamp);
+  }
+
+  /** Puts the program in force where it is not. */
+  async #appear(): Promise<void> {
+    const engine = this.#loaded();
+    const { directory } = this.#open();
+    const { interfaces, acceptLocalSources, logger } = this.#options;
+    await switchTo(directory, engine);
+    if (this.#presence === undefined) {
+      this.#presence = await Presence.establish({
+        directory,
+        engine,
+        interfaces,
+        acceptLocalSources,
+        logger,
+      });
+    } else {
+      await this.#presence.ensure();
+    }
+    openGate(engine);
+  }
+
+  #shapeFor(table: ForwardingTable): Shape {
+    return defaultShape(needsOfTable(table), { flows: this.#options.flowTableSize, cpus: possibleCpus() });
+  }
+
+  #open(): Held {
+    if (this.#held === undefined) throw new Error('the data plane is not open');
+    return this.#held;
+  }
+
+  #loaded(): Engine {
+    if (this.#engine === undefined) throw new Error('nothing is loaded');
+    return this.#engine;
+  }
+
+  async #letGo(): Promise<void> {
+    this.#presence?.close();
+    this.#presence = undefined;
+    const engine = this.#engine;
+    this.#engine = undefined;
+    // What is not settled now, the next agent settles.
+    await engine?.image.settled().catch(() => {});
+    engine?.program.close();
+    this.#held?.directory.close();
+    this.#held = undefined;
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(work);
+    this.#turn = result.catch(() => {});
+    return result;
+  }
+}
+
+async function openOwn(): Promise<Held> {
+  return { object: shippedObject(), directory: openPinDirectory() };
+}
+
+function sameStamp(stamp: Stamp, other: Stamp | undefined): boolean {
+  return other?.instance === stamp.instance && other.revision === stamp.revision;
+}
+
+function add(a: Counters, b: Counters): Counters {
+  return { packets: a.packets + b.packets, bytes: a.bytes + b.bytes, flows: a.flows + b.flows };
+}

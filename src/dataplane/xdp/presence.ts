@@ -1,0 +1,236 @@
+// On which interfaces the program runs, and what the host needs beside it there; kept true while interfaces and routes
+// come and go.
+import type { Logger } from 'pino';
+import { DataPlaneUnavailable, type InterfaceReport } from '../dataplane.ts';
+import { completionStands, loadCompletion } from './completion.ts';
+import { type Engine, markOf } from './engine.ts';
+import { attach } from './kernel/attach.ts';
+import { type Attachment, attachments } from './kernel/attachments.ts';
+import { detach } from './kernel/detach.ts';
+import { detachMoved } from './kernel/detach-moved.ts';
+import { gracePeriod } from './kernel/grace.ts';
+import type { PinDirectory } from './kernel/pin-directory.ts';
+import { machineAddresses } from './memory/machine-addresses.ts';
+import { type Choice, chooseInterfaces, InterfaceError } from './network/choose.ts';
+import { type FollowedNetwork, followNetwork } from './network/follow.ts';
+import type { Network } from './network/model.ts';
+
+export interface PresenceOptions {
+  readonly directory: PinDirectory;
+  readonly engine: Engine;
+  readonly interfaces: readonly string[] | 'auto';
+  /** Lets exactly these interfaces take packets with a source address of this host. */
+  readonly acceptLocalSources: (interfaces: readonly string[]) => Promise<void>;
+  readonly logger: Logger;
+}
+
+export class Presence {
+  readonly #options: PresenceOptions;
+  readonly #network: FollowedNetwork;
+  #passedOver: Choice['passedOver'] = [];
+  /** By interface name: why the program is not there although it should be. */
+  #refused = new Map<string, string>();
+  /** The interfaces that the host was prepared for. */
+  #prepared: readonly string[] | undefined;
+  #last: Promise<unknown> = Promise.resolve();
+  #closed = false;
+
+  private constructor(options: PresenceOptions, network: FollowedNetwork) {
+    this.#options = options;
+    this.#network = network;
+  }
+
+  /**
+   * Attaches the program wherever it belongs. Throws `DataPlaneUnavailable`: an interface is not there, or another program
+   * is.
+   */
+  static async establish(options: PresenceOptions): Promise<Presence> {
+    const { directory, engine, logger } = options;
+    const { program, image } = engine;
+    let presence: Presence | undefined;
+    const network = await followNetwork({
+      control: program.memory('control'),
+      routes: program.memory('routes'),
+      devices: program.memory('devices'),
+      vlans: program.elements('vlans'),
+      grace: gracePeriod,
+      attached: () => attachments(directory),
+      machines: () => machineAddresses(image.memory),
+      onChange: () => {
+        if (presence !== undefined) presence.#follow();
+      },
+      onTrouble: (error) => logger.error({ err: error }, "the host's network could not be followed"),
+    });
+    presence = new Presence(options, network);
+    try {
+      await presence.ensure();
+      return presence;
+    } catch (error) {
+      presence.close();
+      throw error;
+    }
+  }
+
+  /** Attaches what is missing, as in `establish`. */
+  ensure(): Promise<void> {
+    return this.#inTurn(async () => {
+      const refused = await this.#arrange();
+      if (refused.length > 0) throw new DataPlaneUnavailable(refused.flatMap(({ findings }) => findings));
+    });
+  }
+
+  /** Interfaces that the program should run on and does not; empty: all is well. Well under a millisecond. */
+  missing(): readonly string[] {
+    const { directory, engine } = this.#options;
+    const ours = new Set([...engine.program.programs.values()].map(({ id }) => id));
+    const running = attachments(directory).filter(({ program }) => ours.has(program));
+    const present = new Set(running.map(({ ifindex }) => ifindex));
+    const links = new Set(this.#network.network.links.map(({ index }) => index));
+    return this.#chosen(this.#network.network)
+      .interfaces.filter(({ ifindex, name }) => links.has(ifindex) && !this.#refused.has(name))
+      .flatMap(({ ifindex, name }) => (present.has(ifindex) ? [] : [name]));
+  }
+
+  /** Whether the rules stand that route what the program has translated. Costs a process. */
+  completed(): Promise<boolean> {
+    return completionStands(this.#completion());
+  }
+
+  report(): { readonly interfaces: readonly InterfaceReport[]; readonly notes: readonly string[] } {
+    const { directory, engine } = this.#options;
+    const frags = engine.program.programs.get('penstock_frags')?.id;
+    const interfaces = attachments(directory).map(
+      ({ name, mode, driver, reason, program }): InterfaceReport => ({
+        name,
+        mode,
+        driver: driver ?? '',
+        reason: reason ?? '',
+        program,
+        multiBuffer: program === frags,
+      }),
+    );
+    const off = [...this.#passedOver, ...[...this.#refused].map(([name, reason]) => ({ name, reason }))].map(
+      ({ name, reason }): InterfaceReport => ({
+        name,
+        mode: 'off',
+        driver: '',
+        reason,
+        program: 0,
+        multiBuffer: false,
+      }),
+    );
+    return { interfaces: [...interfaces, ...off], notes: this.#notes() };
+  }
+
+  /** The program stays where it is. */
+  close(): void {
+    this.#closed = true;
+    this.#network.close();
+  }
+
+  #notes(): readonly string[] {
+    const { hops, slow, unresolved } = this.#network;
+    const notes: string[] = [];
+    if (!hops.remember) notes.push(`next hops are asked for with each packet: ${hops.reason ?? 'unknown'}`);
+    if (hops.note !== undefined) notes.push(hops.note);
+    for (const { name, reason } of slow) notes.push(`${name}: ${reason}`);
+    if (unresolved.length > 0) {
+      notes.push(`these neighbours do not answer: ${unresolved.join(', ')}`);
+    }
+    return notes;
+  }
+
+  /** After a change of the network; must not wait for the reading that tells of it. */
+  #follow(): void {
+    if (this.#closed) return;
+    this.#inTurn(async () => {
+      if (this.#closed) return;
+      for (const { name, findings } of await this.#arrange()) {
+        this.#options.logger.warn({ findings }, `the XDP program cannot be put on ${name}`);
+      }
+    }).catch((error: unknown) => {
+      this.#options.logger.error({ err: error }, 'the XDP program could not be put on the interfaces');
+    });
+  }
+
+  /** Returns what could not be attached, by interface. */
+  async #arrange(): Promise<
+    readonly { readonly name: string; readonly findings: DataPlaneUnavailable['findings'] }[]
+  > {
+    const { directory, engine } = this.#options;
+    const { network } = this.#network;
+    const { interfaces, passedOver } = this.#chosen(network);
+    this.#passedOver = passedOver;
+    await this.#prepareHost(network, interfaces);
+    const before = attachments(directory);
+    const wanted = new Set(interfaces.map(({ ifindex }) => ifindex));
+    const ours = new Set([...engine.program.programs.values()].map(({ id }) => id));
+    detachMoved(directory);
+    for (const { ifindex } of before) if (!wanted.has(ifindex)) detach(directory, ifindex);
+    const refused: { name: string; findings: DataPlaneUnavailable['findings'] }[] = [];
+    this.#refused = new Map();
+    for (const { ifindex, name } of interfaces) {
+      if (before.some((each) => each.ifindex === ifindex && ours.has(each.program))) continue;
+      try {
+        attach(directory, engine.program, ifindex);
+      } catch (error) {
+        if (!(error instanceof DataPlaneUnavailable)) throw error;
+        refused.push({ name, findings: error.findings });
+        this.#refused.set(name, error.findings.map(({ message }) => message).join('; '));
+      }
+    }
+    if (!same(before, attachments(directory))) await this.#network.refresh();
+    return refused;
+  }
+
+  #chosen(network: Network): Choice {
+    try {
+      return chooseInterfaces(network, this.#options.interfaces);
+    } catch (error) {
+      if (!(error instanceof InterfaceError)) throw error;
+      throw new DataPlaneUnavailable([
+        {
+          code: 'XDP_INTERFACE_MISSING',
+          message: error.message,
+          remedy:
+            'name interfaces that exist with --interface, or none: all that carry traffic are chosen then',
+        },
+      ]);
+    }
+  }
+
+  /** VLAN devices take packets themselves, on the wire of the interface below. */
+  async #prepareHost(network: Network, interfaces: Choice['interfaces']): Promise<void> {
+    const names = namesWithVlans(network, interfaces);
+    if (this.#prepared?.join() === names.join()) return;
+    await this.#options.acceptLocalSources(names);
+    await loadCompletion({ mark: markOf(this.#options.engine), interfaces: names });
+    this.#prepared = names;
+  }
+
+  #completion(): Parameters<typeof completionStands>[0] {
+    return { mark: markOf(this.#options.engine), interfaces: this.#prepared ?? [] };
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(work);
+    this.#last = result.catch(() => {});
+    return result;
+  }
+}
+
+function namesWithVlans({ links }: Network, interfaces: Choice['interfaces']): readonly string[] {
+  const found = new Set(interfaces.map(({ ifindex }) => ifindex));
+  // Twice, because a VLAN device may sit on another.
+  for (let depth = 0; depth < 2; depth += 1) {
+    for (const { index, vlan, parent } of links) {
+      if (vlan !== undefined && parent !== undefined && found.has(parent)) found.add(index);
+    }
+  }
+  return links.filter(({ index }) => found.has(index)).map(({ name }) => name);
+}
+
+function same(before: readonly Attachment[], after: readonly Attachment[]): boolean {
+  const text = (all: readonly Attachment[]) => all.map(({ ifindex, mode }) => `${ifindex} ${mode}`).join();
+  return text(before) === text(after);
+}

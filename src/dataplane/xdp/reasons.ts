@@ -1,0 +1,34 @@
+// What became of packets, in words: `enum reason` of bpf/abi.h, in its order.
+import type { PacketOutcome, PacketReason } from '../dataplane.ts';
+
+const reasons: readonly (readonly [reason: string, outcome: PacketOutcome])[] = [
+  ['redirected', 'forwarded'],
+  ['transmitted', 'forwarded'],
+  ['hairpin', 'handed-up'],
+  ['masquerade', 'handed-up'],
+  ['fragment', 'handed-up'],
+  ['hop-limit', 'handed-up'],
+  ['too-big', 'handed-up'],
+  ['unroutable', 'handed-up'],
+  ['unknown-flow', 'handed-up'],
+  ['flow-table-full', 'handed-up'],
+  ['no-member', 'handed-up'],
+  ['direct', 'handed-up'],
+  ['no-such-endpoint', 'handed-up'],
+  ['icmp', 'handed-up'],
+  ['neighbour-unknown', 'routed'],
+  ['device', 'routed'],
+  ['options', 'routed'],
+  ['to-be-fragmented', 'routed'],
+  ['malformed', 'dropped'],
+  ['flow-displaced', 'event'],
+  ['re-ported', 'event'],
+];
+
+/** Of the map `reasons`; those that never occurred are left out. */
+export function reasonsOf(counts: readonly number[]): readonly PacketReason[] {
+  return reasons.flatMap(([reason, outcome], index) => {
+    const packets = counts[index] ?? 0;
+    return packets === 0 ? [] : [{ reason, outcome, packets }];
+  });
+}
