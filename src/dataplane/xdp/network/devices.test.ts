@@ -13,7 +13,7 @@ const links = [
   link(7, 'br0', { kind: 'bridge' }),
   vlan(8, 'br0.9', 7, 9),
 ];
-const takes = new Map([2, 3].map((index) => [index, { sends: true }] as const));
+const takes = new Map([2, 3].map((index) => [index, { sends: true, sendsLarge: false }] as const));
 const network = { ...nothing, links, features: takes };
 const native = [
   { ifindex: 2, mode: 'native' },
@@ -55,8 +55,8 @@ describe('devices', () => {
 
   it('are not sent to where the driver would drop what is redirected', () => {
     const features = new Map([
-      [2, { sends: true }],
-      [3, { sends: false }],
+      [2, { sends: true, sendsLarge: false }],
+      [3, { sends: false, sendsLarge: false }],
     ]);
     const { devices, slow } = devicesOf({ ...network, features }, native);
     expect(places(devices).slice(0, 2)).toEqual([
@@ -64,8 +64,15 @@ describe('devices', () => {
       [3, 3, 'r-', []],
     ]);
     expect(slow).toEqual([{ name: 'eth1', reason: expect.stringContaining('peer') }]);
-    const { devices: others } = devicesOf({ ...network, features: new Map([[3, { sends: true }]]) }, native);
+    const { devices: others } = devicesOf(
+      { ...network, features: new Map([[3, { sends: true, sendsLarge: false }]]) },
+      native,
+    );
     expect(others.filter(({ sends }) => sends).map(({ index }) => index)).toEqual([3]);
+    const large = links.map((one) => (one.index === 2 ? { ...one, mtu: 9000 } : one));
+    expect(devicesOf({ ...network, links: large }, native).slow).toMatchObject([{ name: 'eth0' }]);
+    const all = new Map([2, 3].map((index) => [index, { sends: true, sendsLarge: true }] as const));
+    expect(devicesOf({ ...network, links: large, features: all }, native).slow).toEqual([]);
     const { features: _, ...old } = network;
     expect(devicesOf(old, native).slow).toEqual([]);
   });

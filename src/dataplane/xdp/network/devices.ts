@@ -42,6 +42,8 @@ export interface Devices {
 }
 
 const tagsMax = 2;
+/** The MTU up to which a frame with its headroom and skb_shared_info fits into a page of 4 KiB, as drivers have it. */
+const onePage = 3498;
 
 /** Attached interfaces that are gone are left out. */
 export function devicesOf(network: Network, attached: readonly Attached[]): Devices {
@@ -76,7 +78,12 @@ function obstacle(link: Link, mode: Attached['mode'], { features }: Network): st
     return 'in generic mode, while others are in native mode: packets that leave here are routed by the kernel';
   }
   // Before 6.3 nobody can say; drivers with native XDP take redirected frames, but for a few.
-  if (features === undefined || features.get(link.index)?.sends === true) return undefined;
+  if (features === undefined) return undefined;
+  const { sends = false, sendsLarge = false } = features.get(link.index) ?? {};
+  if (sends && !sendsLarge && link.mtu > onePage) {
+    return `its driver takes no redirected frames of more than a page, and its MTU is ${link.mtu}: packets that leave here are routed by the kernel`;
+  }
+  if (sends) return undefined;
   return link.kind === 'veth'
     ? 'its peer has neither GRO nor an XDP program, so it takes no redirected frames: packets that leave here are routed by the kernel'
     : 'its driver takes no redirected frames: packets that leave here are routed by the kernel';

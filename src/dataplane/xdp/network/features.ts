@@ -11,6 +11,7 @@ import {
 } from '../../netlink/netlink.ts';
 import { NetlinkError, type NetlinkSocket } from '../../netlink/socket.ts';
 import { numberIn, textIn } from './bytes.ts';
+import type { DriverFeatures } from './model.ts';
 
 const headerLength = 4;
 const controller = 16;
@@ -19,8 +20,8 @@ const familyAttribute = { id: 1, name: 2, groups: 7 } as const;
 const groupAttribute = { name: 1, id: 2 } as const;
 const getDevice = 1;
 const deviceAttribute = { index: 1, features: 3 } as const;
-/** NETDEV_XDP_ACT_NDO_XMIT */
-const sends = 4n;
+/** NETDEV_XDP_ACT_NDO_XMIT and NETDEV_XDP_ACT_NDO_XMIT_SG */
+const bit = { sends: 4n, sendsLarge: 64n } as const;
 const ENOENT = 2;
 
 /** Numbers that the kernel gives out at run time. */
@@ -70,14 +71,15 @@ export function featureQuery(): Buffer {
 export function parseFeatures(
   message: Message,
   family: FeatureFamily,
-): readonly [index: number, features: { readonly sends: boolean }] | undefined {
+): readonly [index: number, features: DriverFeatures] | undefined {
   if (message.type !== family.id) return undefined;
   const found = attributes(message.body.subarray(headerLength));
   const index = numberIn(found, deviceAttribute.index);
   const bits = found.get(deviceAttribute.features);
   if (index === undefined || bits?.length !== 8) return undefined;
   // In the machine's byte order; eBPF's JIT and Node's prebuilt koffi leave only little-endian ones here.
-  return [index, { sends: (bits.readBigUInt64LE(0) & sends) !== 0n }];
+  const set = bits.readBigUInt64LE(0);
+  return [index, { sends: (set & bit.sends) !== 0n, sendsLarge: (set & bit.sendsLarge) !== 0n }];
 }
 
 function genericHeader(command: number): Buffer {

@@ -5,8 +5,10 @@ import type { MapMemory } from '../memory/map-memory.ts';
 import { type Attached, type Devices, devicesOf } from './devices.ts';
 import { type HopPolicy, hopPolicy } from './hop-policy.ts';
 import type { Network } from './model.ts';
+import { keyOf } from './neighbour-plan.ts';
 import { watchNeighbours } from './neighbours.ts';
 import { watchNetwork } from './watch.ts';
+import type { Hop } from './way.ts';
 import { encodeVlan, writeDevices } from './write-devices.ts';
 import { openHopWriter } from './write-hops.ts';
 
@@ -45,18 +47,24 @@ export async function followNetwork(options: FollowOptions): Promise<FollowedNet
   const hopWriter = openHopWriter(options, options.grace);
   let policy: HopPolicy = { remember: false, routes: [] };
   let slow: Devices['slow'] = [];
+  let gateways: readonly Hop[] = [];
 
   const apply = async (network: Network): Promise<void> => {
     // What is forbidden takes effect first.
     policy = hopPolicy(network);
     const written = hopWriter.write(policy);
+    gateways = gatewaysOf(network);
     const wanted = devicesOf(network, options.attached());
     const unplaced = writeDevices(options.devices, wanted.devices);
     writeVlans(options.vlans, wanted);
     slow = [...wanted.slow, ...unplaced.map(({ index }) => crowded(network, index))];
     await written;
   };
-  const neighbours = await watchNeighbours({ addresses: options.machines, onTrouble: options.onTrouble });
+  const neighbours = await watchNeighbours({
+    addresses: options.machines,
+    hops: () => gateways,
+    onTrouble: options.onTrouble,
+  });
   const stop = (): void => {
     neighbours.close();
     hopWriter.close();
@@ -99,6 +107,14 @@ export async function followNetwork(options: FollowOptions): Promise<FollowedNet
       stop();
     },
   };
+}
+
+/** Those of routes, by which clients are reached; several routes may name the same. */
+function gatewaysOf({ routes }: Network): readonly Hop[] {
+  const found = routes.flatMap(({ type, link, gateway }): readonly Hop[] =>
+    type === 'unicast' && link !== undefined && gateway !== undefined ? [{ link, address: gateway }] : [],
+  );
+  return [...new Map(found.map((hop) => [keyOf(hop), hop])).values()];
 }
 
 function writeVlans(map: FollowOptions['vlans'], { vlans }: Devices): void {

@@ -85,8 +85,16 @@ export interface Neighbour {
   readonly state: NeighbourState;
 }
 
-/** What a driver can do (enum netdev_xdp_act), by interface index. */
-export type XdpFeatures = ReadonlyMap<number, { readonly sends: boolean }>;
+/** What a driver can do (enum netdev_xdp_act). */
+export interface DriverFeatures {
+  /** Takes redirected frames. */
+  readonly sends: boolean;
+  /** Also those of more than one page. */
+  readonly sendsLarge: boolean;
+}
+
+/** By interface index. */
+export type XdpFeatures = ReadonlyMap<number, DriverFeatures>;
 
 /** One reading of everything but neighbours. */
 export interface Network {

@@ -17,6 +17,8 @@ const ENOBUFS = 105;
 export interface NeighbourWatchOptions {
   /** Machines in use. Walked through again and again, a part at a time, while it may change. */
   readonly addresses: () => Iterable<IpAddress>;
+  /** Others on a link that are in use: gateways to clients. */
+  readonly hops?: () => Iterable<Hop>;
   readonly onTrouble: (error: unknown) => void;
   /** Between two rounds, in ms. 5,000; entries stay fresh for 15 s at least (base_reachable_time). */
   readonly interval?: number;
@@ -48,15 +50,17 @@ export async function watchNeighbours(options: NeighbourWatchOptions): Promise<N
   let walk = 0;
   let unresolved: readonly IpAddress[] = [];
 
+  const meet = (hop: Hop | null): void => {
+    if (hop === null) return;
+    const known = hops.get(keyOf(hop));
+    if (known === undefined) hops.set(keyOf(hop), { hop, walk });
+    else known.walk = walk;
+  };
   const walkOnce = async (): Promise<void> => {
     walk += 1;
+    for (const hop of options.hops?.() ?? []) meet(hop);
     for (const slice of slices(options.addresses(), machines.atOnce)) {
-      for (const hop of waysTo(socket, slice)) {
-        if (hop === null) continue;
-        const known = hops.get(keyOf(hop));
-        if (known === undefined) hops.set(keyOf(hop), { hop, walk });
-        else known.walk = walk;
-      }
+      for (const hop of waysTo(socket, slice)) meet(hop);
       await rest(machines.pause);
     }
     for (const [key, { walk: last }] of hops) if (last !== walk) hops.delete(key);

@@ -82,7 +82,7 @@ describe('a reading of the network', () => {
     const defaults = network.routes.filter(({ length, table }) => length === 0 && table === 254);
     expect(defaults.map(({ gateway }) => gateway)).toEqual(['10.0.0.2', 'fd00::2']);
     expect(network.routesCut).toBe(false);
-    expect(network.features?.get(near?.index ?? 0)).toEqual({ sends: true });
+    expect(network.features?.get(near?.index ?? 0)).toEqual({ sends: true, sendsLarge: true });
     await ip('route del default via 10.0.0.2\nroute del default via fd00::2');
     reader.close();
   });
@@ -257,6 +257,11 @@ describe('the maps', () => {
     expect(followed.hops).toEqual({ remember: true, listed: 0 });
 
     await ip('route add default via 10.0.0.2');
+    // The gateway to clients is resolved though no machine is behind it.
+    await until(async () => {
+      const { stdout } = await execa('ip', ['neigh', 'show', '10.0.0.2']);
+      return stdout.includes('REACHABLE') ? true : undefined;
+    });
     await until(() => (listed() > 0 ? true : undefined));
     const last = ((words[4] ?? 0) >>> 31) * 16 + listed() - 1;
     expect(Buffer.from(routes.buffer).toString('hex', last * 128 + 88, last * 128 + 104)).toBe(

@@ -208,7 +208,7 @@ describe('features', () => {
     const body = Buffer.concat([Buffer.alloc(4), attribute(1, nativeU32(2)), attribute(3, bits)]);
     const family = { id: 30, group: 5 };
     const message = { type: 30, sequence: 1, interrupted: false, body };
-    expect(parseFeatures(message, family)).toEqual([2, { sends: true }]);
+    expect(parseFeatures(message, family)).toEqual([2, { sends: true, sendsLarge: false }]);
     expect(parseFeatures({ ...message, type: 3 }, family)).toBeUndefined();
   });
 });
