@@ -11,6 +11,7 @@ import { Image } from './memory/image.ts';
 import { control } from './memory/layout.ts';
 import { type Memory, mapNames } from './memory/map-memory.ts';
 import { entriesOf, type Shape } from './memory/shape.ts';
+import { transplant } from './memory/transplant.ts';
 import { Mismatch } from './memory/trouble.ts';
 import type { ProgramObject } from './object.ts';
 import { settingsOf } from './settings.ts';
@@ -24,6 +25,8 @@ export interface Engine {
 
 /** Packets pass through `control.gate` only when it is open. */
 const gateOpen = 1;
+/** Maps that are not memory of the agent's, and do not grow. */
+const keptMaps = ['vlans', 'fragments', 'reasons'];
 /** Locally administered and unicast (IEEE 802, 48-bit addresses: the two low bits of the first byte). */
 const macBits = { clear: 0xfc, set: 0x02 } as const;
 
@@ -70,6 +73,31 @@ export async function buildEngine(
     randomMac().copy(controlBytes(program), control.mark);
     return readImage(program);
   });
+}
+
+/**
+ * A new program over larger maps, with all that the old one knows, pinned and not attached yet. `follow` is to be called
+ * once it runs everywhere. Nothing may be staged meanwhile.
+ */
+export async function growEngine(
+  directory: PinDirectory,
+  object: ProgramObject,
+  old: Engine,
+  shape: Shape,
+): Promise<{ readonly engine: Engine; readonly follow: () => Promise<void> }> {
+  const program = await loadProgram({
+    object: object.path,
+    shape: entriesOf(shape),
+    settings: settingsOf(shape, object.build),
+    reuse: { from: old.program, maps: keptMaps },
+  });
+  let follow = async (): Promise<void> => {};
+  const engine = await prepared(directory, program, async () => {
+    const moved = await transplant(old.image, memoryOf(program), { shards: shape.shards, gracePeriod });
+    follow = moved.follow;
+    return moved.image;
+  });
+  return { engine, follow };
 }
 
 /**

@@ -16,10 +16,18 @@ import {
 } from '../dataplane.ts';
 import { NftablesDataPlane } from '../nftables/plane.ts';
 import { removeCompletion } from './completion.ts';
-import { buildEngine, type Engine, findEngine, isGateOpen, openGate, switchTo } from './engine.ts';
+import {
+  buildEngine,
+  type Engine,
+  findEngine,
+  growEngine,
+  isGateOpen,
+  openGate,
+  switchTo,
+} from './engine.ts';
 import { openPinDirectory, type PinDirectory } from './kernel/pin-directory.ts';
 import { removeAll } from './kernel/remove-all.ts';
-import { flowCensus } from './memory/flow-census.ts';
+import { flowFill } from './memory/flow-fill.ts';
 import { needsOfTable } from './memory/needs.ts';
 import { defaultShape, type Shape } from './memory/shape.ts';
 import type { MemoryStamp } from './memory/stamp.ts';
@@ -143,7 +151,7 @@ export class XdpDataPlane implements DataPlane {
         const entries = name in fill ? fill[name as keyof typeof fill] : undefined;
         return { name, bytes, ...(entries && { entries }) };
       }),
-      flows: flowCensus(image.memory),
+      flows: flowFill(image.memory.flows),
       reasons: reasonsOf(program.perCpuSums('reasons')),
       notes,
     };
@@ -221,11 +229,12 @@ export class XdpDataPlane implements DataPlane {
     const { directory, object } = this.#open();
     const old = this.#loaded();
     this.#options.logger.info({ shape }, 'moving to larger maps');
-    const engine = await buildEngine(directory, object, shape);
+    const { engine, follow } = await growEngine(directory, object, old, shape);
     this.#presence?.close();
     this.#presence = undefined;
     this.#engine = engine;
     await switchTo(directory, engine);
+    await follow();
     old.program.close();
     await this.#appear();
   }
