@@ -14,6 +14,11 @@ export interface Checksum {
   readonly name: string;
   /** Absent: the sender left it out, or the packet is not whole. */
   readonly right?: boolean;
+  /**
+   * The ones' complement sum over what there is, 0 to 0xfffe, of which 0 is right. What translates must leave it as it is,
+   * also where it is wrong. Absent: the sender left the checksum out.
+   */
+  readonly sum?: number;
 }
 
 export interface Dissection {
@@ -67,8 +72,9 @@ class Reader {
     if (this.at < this.frame.length) this.take(name, this.frame.length - this.at);
   }
 
-  verdict(name: string, right: boolean | undefined): void {
-    this.checksums.push({ name: this.prefix + name, ...(right === undefined ? {} : { right }) });
+  check(name: string, total: number, complete: boolean): void {
+    const right = fold(total) === 0xffff;
+    this.checksums.push({ name: this.prefix + name, sum: total % 0xffff, ...(complete ? { right } : {}) });
   }
 }
 
@@ -109,7 +115,7 @@ function ipv4(reader: Reader, available: number): boolean {
   const source = sum(reader.take('ip.source', 4));
   const destination = sum(reader.take('ip.destination', 4));
   reader.take('ip.options', length - 20);
-  reader.verdict('ip', sum(reader.frame, start, start + length) === 0xffff);
+  reader.check('ip', sum(reader.frame, start, start + length), true);
   if (total < length) return false;
   const end = Math.min(start + total, available);
   const complete = start + total <= available && (fragment & 0x3fff) === 0;
@@ -167,8 +173,7 @@ function tcp(reader: Reader, { pseudo, end, complete }: Layer): boolean {
   reader.take('tcp.flags', 2);
   reader.take('tcp.window', 2);
   reader.take('tcp.checksum', 2);
-  const right = fold(sum(reader.frame, start, end) + pseudo) === 0xffff;
-  reader.verdict('tcp', complete ? right : undefined);
+  reader.check('tcp', sum(reader.frame, start, end) + pseudo, complete);
   return body(reader, end, end - start >= 20);
 }
 
@@ -179,8 +184,8 @@ function udp(reader: Reader, { pseudo, end, complete }: Layer): boolean {
   reader.take('udp.destination port', 2);
   reader.take('udp.length', 2);
   const checksum = reader.number('udp.checksum', 2);
-  const right = fold(sum(reader.frame, start, end) + pseudo) === 0xffff;
-  reader.verdict('udp', complete && checksum !== 0 ? right : undefined);
+  if (checksum === 0) reader.checksums.push({ name: `${reader.prefix}udp` });
+  else reader.check('udp', sum(reader.frame, start, end) + pseudo, complete);
   return body(reader, end, true);
 }
 
@@ -191,8 +196,7 @@ function icmpMessage(reader: Reader, { protocol, pseudo, end, complete }: Layer)
   reader.take('icmp.code', 1);
   reader.take('icmp.checksum', 2);
   reader.take('icmp.rest', 4);
-  const right = fold(sum(reader.frame, start, end) + (protocol === 58 ? pseudo : 0)) === 0xffff;
-  reader.verdict('icmp', complete ? right : undefined);
+  reader.check('icmp', sum(reader.frame, start, end) + (protocol === 58 ? pseudo : 0), complete);
   const isError = protocol === 58 ? type < 128 : [3, 4, 5, 11, 12].includes(type);
   if (isError && reader.prefix === '') {
     reader.prefix = 'inner.';

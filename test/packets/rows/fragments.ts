@@ -53,7 +53,7 @@ export const fragments: readonly Row[] = [
   {
     name: 'a whole IPv6 packet with a fragment header (RFC 6946)',
     frame: from(udp(client6, door6, { slice: { from: 0, to: 16, more: false } })),
-    becomes: untouched('FRAGMENT'),
+    becomes: forwarded({ to: machine6 }),
   },
   {
     name: 'a question in fragments is a question',

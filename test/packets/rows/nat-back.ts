@@ -135,7 +135,7 @@ export const natBack: readonly Row[] = [
   },
   {
     name: 'to a client whose MAC address is not known',
-    frame: from(tcp(machine, ['198.51.100.77', 1024])),
+    frame: from(tcp(machine, ['198.51.100.78', 1024])),
     becomes: routed({ from: door }, 'NEIGHBOUR'),
   },
   {
@@ -145,22 +145,22 @@ export const natBack: readonly Row[] = [
   },
   {
     name: 'to a client by an interface that cannot be redirected to',
-    frame: from(tcp(machine, ['10.8.0.1', 1024])),
+    frame: from(tcp(machine, ['10.8.0.2', 1024])),
     becomes: routed({ from: door }, 'DEVICE'),
   },
   {
     name: 'to where nothing is forwarded',
-    frame: from(tcp(machine, ['10.30.0.1', 1024])),
+    frame: from(tcp(machine, ['10.30.0.2', 1024])),
     becomes: untouched('UNROUTABLE'),
   },
   {
     name: 'to a client by a narrow link',
-    frame: from(tcp(machine, ['10.7.0.1', 1024], { payload: bytes(1300) })),
+    frame: from(tcp(machine, ['10.7.0.2', 1024], { payload: bytes(1300) })),
     becomes: untouched('TOO_BIG'),
   },
   {
     name: 'to a client by a narrow link, to be fragmented',
-    frame: from(tcp(machine, ['10.7.0.1', 1024], { payload: bytes(1300), dontFragment: false })),
+    frame: from(tcp(machine, ['10.7.0.2', 1024], { payload: bytes(1300), dontFragment: false })),
     becomes: routed({ from: door }, 'TOO_BIG'),
   },
   {
@@ -204,6 +204,11 @@ export const natBack: readonly Row[] = [
     name: 'any port: IPv6',
     frame: from(tcp(['fd01::4', 443], client6)),
     becomes: forwarded({ from: [any6, 443] }),
+  },
+  {
+    name: 'any port: from a port that leads to another machine',
+    frame: from(tcp(['10.1.0.4', 600], client)),
+    becomes: untouched(),
   },
   {
     name: 'one port besides any port',

@@ -58,7 +58,6 @@ export function forwarded(change: Rewrite): Becomes {
     return {
       verdict: same ? 'transmit' : 'redirect',
       packet: { ...translated, ethernet },
-      reason: same ? 'TRANSMITTED' : 'FORWARDED',
     };
   };
 }

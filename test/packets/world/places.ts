@@ -92,8 +92,15 @@ export const dead = [
   'unreachable fd30::/64',
 ];
 
-/** On a link, but nobody knows their MAC address: 10.1.0.77, 198.51.100.77, fd01::4d and 10.1.0.201. */
-export const silent = ['10.1.0.77', '198.51.100.77', 'fd01::4d', '2001:db8:1::4d', '10.1.0.201'];
+/** On a link, but nobody knows their MAC address. */
+export const silent = [
+  '10.1.0.77',
+  '198.51.100.77',
+  '198.51.100.78',
+  'fd01::4d',
+  '2001:db8:1::4d',
+  '10.1.0.201',
+];
 
 /** All that answer on their links. */
 export const neighbours: readonly string[] = [
@@ -110,8 +117,10 @@ export const neighbours: readonly string[] = [
   'fd05::1',
   '10.6.0.1',
   '10.7.0.1',
+  '10.7.0.2',
   'fd07::1',
   '10.8.0.1',
+  '10.8.0.2',
   '10.11.0.1',
   '10.12.0.1',
 ];

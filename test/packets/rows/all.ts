@@ -1,0 +1,25 @@
+// The tables, by what they are about.
+import { balancing } from './balanced.ts';
+import { errors } from './errors.ts';
+import { fragments } from './fragments.ts';
+import { direct, natBack } from './nat-back.ts';
+import { checksums, hops, natInward } from './nat-inward.ts';
+import type { Row } from './row.ts';
+import { tracked } from './tracked.ts';
+import { strangers, vlans } from './wires.ts';
+
+export const tables: Readonly<Record<string, readonly Row[]>> = {
+  'NAT, inward': natInward,
+  checksums,
+  'what may go on, and where to': hops,
+  'NAT, way back': natBack,
+  'past the frontend': direct,
+  VLANs: vlans,
+  'not ours': strangers,
+  fragments,
+  'ICMP errors': errors,
+  balanced: balancing,
+  tracked,
+};
+
+export const allRows: readonly Row[] = Object.values(tables).flat();
