@@ -28,7 +28,7 @@ export async function readDeclared({ client, reading }: Gateway): Promise<{
     agent: {
       machines: [...machines.values()],
       targets: status.portMappings + status.members,
-      interfaces: status.interfaces.map(({ name }) => name),
+      interfaces: status.interfaces.map(({ name, xdpMode, reason }) => ({ name, mode: xdpMode, reason })),
     },
   };
 }

@@ -34,7 +34,15 @@ export interface AgentFacts {
   /** Mappings and members declared. */
   readonly targets: number;
   /** Interfaces that its XDP plane receives from; empty for nftables. */
-  readonly interfaces: readonly string[];
+  readonly interfaces: readonly ReceivingInterface[];
+}
+
+export interface ReceivingInterface {
+  readonly name: string;
+  /** `native`, `generic` or `off`. */
+  readonly mode: string;
+  /** Why it is not native, in the words of the driver or the kernel. */
+  readonly reason: string;
 }
 
 export interface Examination {
@@ -60,6 +68,7 @@ const order: readonly Status[] = ['error', 'warning', 'unknown', 'info', 'ok'];
 export async function examine({ plane, interfaces: named, agent }: Examination): Promise<Diagnosis> {
   const running = 'machines' in agent ? agent : undefined;
   const xdp = plane === 'xdp';
+  const receiving = running?.interfaces.map(({ name }) => name) ?? [];
   const root = process.getuid?.() === 0;
   const libc = await openLibc().catch(() => undefined);
   const checks: Check[] = [
@@ -76,14 +85,15 @@ export async function examine({ plane, interfaces: named, agent }: Examination):
   if ('missing' in links) {
     checks.push(found('IPROUTE_MISSING', '', links.missing, 'apt-get install iproute2'));
   } else {
-    looked = choose(links.all, named.length > 0 ? named : (running?.interfaces ?? []));
+    looked = choose(links.all, named.length > 0 ? named : receiving);
     checks.push(fine('IPROUTE_MISSING', '', 'the program ip works'));
     checks.push(...judgeNamed(links.all, named));
     checks.push(...(await examineLinks(libc, links.all, looked, xdp)));
+    checks.push(...judgeModes(running?.interfaces ?? [], checks));
   }
-  const routed = looked.filter(({ up, master }) => up && master === '').map(({ name }) => name);
+  const routed = 'all' in links ? routedOver(links.all, looked, named.length > 0) : [];
   const settings = await readSettings(settingNames(routed));
-  checks.push(...judgeSettings(settings, routed, { xdp, agentRuns: running !== undefined }));
+  checks.push(...judgeSettings(settings, routed, { xdp, agentRuns: running !== undefined, receiving }));
   if ('all' in links) {
     const bridges = links.all.filter(({ kind }) => kind === 'bridge');
     checks.push(...judgeBridges(settings, bridges));
@@ -144,6 +154,38 @@ function choose(all: readonly Interface[], named: readonly string[]): readonly I
       chosen.add(name);
   }
   return all.filter(({ name }) => chosen.has(name));
+}
+
+/** Interfaces whose settings count: of VLANs and bonds it is those above that packets are routed from. */
+function routedOver(
+  all: readonly Interface[],
+  looked: readonly Interface[],
+  alone: boolean,
+): readonly string[] {
+  const chosen = new Set(looked.map(({ name }) => name));
+  const masters = new Set(looked.map(({ master }) => master));
+  return all
+    .filter(({ up, routed }) => up && routed)
+    .filter(({ name, below }) => !alone || chosen.has(name) || chosen.has(below) || masters.has(name))
+    .map(({ name }) => name);
+}
+
+/** What the agent tells of interfaces that could run natively, and do not. */
+function judgeModes(interfaces: readonly ReceivingInterface[], before: readonly Check[]): readonly Check[] {
+  const code = 'XDP_GENERIC_ONLY';
+  const known = new Set(
+    before.filter((check) => check.code === code && check.status !== 'ok').map(({ subject }) => subject),
+  );
+  return interfaces
+    .filter(({ name, mode }) => mode !== 'native' && !known.has(name))
+    .map(({ name, mode, reason }) =>
+      found(
+        code,
+        name,
+        `the agent’s program runs in the mode ${mode} there: ${reason || 'no reason is known'}`,
+        'mend what the other findings say of it, then: systemctl restart penstock',
+      ),
+    );
 }
 
 function judgeNamed(all: readonly Interface[], named: readonly string[]): readonly Check[] {

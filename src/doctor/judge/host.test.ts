@@ -32,8 +32,15 @@ describe('settings', () => {
     'net.ipv4.conf.eth0.forwarding': '1',
     'net.ipv6.conf.eth0.forwarding': '1',
   };
-  const judge = (change: Readonly<Record<string, string>>, agentRuns = true, xdp = true) =>
-    troubles(judgeSettings(new Map(Object.entries({ ...open, ...change })), ['eth0'], { xdp, agentRuns }));
+  const judge = (
+    change: Readonly<Record<string, string>>,
+    agentRuns = true,
+    xdp = true,
+    receiving = ['eth0'],
+  ) =>
+    troubles(
+      judgeSettings(new Map(Object.entries({ ...open, ...change })), ['eth0'], { xdp, agentRuns, receiving }),
+    );
 
   it('are fine on an open gateway', () => {
     expect(judge({})).toEqual([]);
@@ -67,6 +74,7 @@ describe('settings', () => {
       ['ACCEPT_LOCAL_OFF', 'eth0', 'error', 'sysctl -w net.ipv4.conf.eth0.accept_local=1'],
     ]);
     expect(judge(closed, false)).toEqual([]);
+    expect(judge(closed, true, true, [])).toEqual([]);
     expect(judge(closed, true, false)).toEqual([]);
     expect(judge({ ...closed, 'net.ipv4.conf.all.accept_local': '1' })).toEqual([]);
   });

@@ -8,6 +8,8 @@ export interface Role {
   readonly xdp: boolean;
   /** The agent owns some of them while it runs. */
   readonly agentRuns: boolean;
+  /** Interfaces that the agent's XDP plane receives from; it has them accept local sources. */
+  readonly receiving: readonly string[];
 }
 
 /** The name of an interface's setting; sysctl(8) wants a slash for a dot in the interface's name. */
@@ -90,7 +92,7 @@ function judgeReversePath(settings: Settings, link: string, { xdp, agentRuns }: 
   return [found(code, link, message, `sysctl -w ${own}=2`, xdp && agentRuns ? 'error' : 'warning')];
 }
 
-function judgeLocalSources(settings: Settings, link: string, { agentRuns }: Role): readonly Check[] {
+function judgeLocalSources(settings: Settings, link: string, role: Role): readonly Check[] {
   const code = 'ACCEPT_LOCAL_OFF';
   const own = ofInterface('ipv4', link, 'accept_local');
   const value = Math.max(
@@ -98,7 +100,8 @@ function judgeLocalSources(settings: Settings, link: string, { agentRuns }: Role
     numberOf(settings, own),
   );
   if (value === 1) return [fine(code, link, 'local sources are accepted')];
-  if (!agentRuns) return [fine(code, link, 'the agent sets accept_local when it starts')];
+  if (!role.agentRuns) return [fine(code, link, 'the agent sets accept_local when it starts')];
+  if (!role.receiving.includes(link)) return [];
   return [found(code, link, `${own} is 0`, `sysctl -w ${own}=1`)];
 }
 

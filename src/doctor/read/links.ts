@@ -35,8 +35,7 @@ export async function readInterfaces(libc: Libc | undefined): Promise<readonly I
       up: listOf(link, 'flags').includes('UP'),
       routed: routed.has(name),
       physical: textOf(link, 'parentdev') !== '',
-      below:
-        textOf(link, 'link') || (kind === 'vlan' ? (nameOf.get(numberOf(link, 'link_index')) ?? '') : ''),
+      below: belowOf(link, kind, nameOf),
       master: textOf(link, 'master'),
       bondMode: textOf(link, 'linkinfo', 'info_data', 'mode'),
       bridgeNetfilter: [field(link, 'linkinfo', 'info_data', 'nf_call_iptables')].some(
@@ -48,6 +47,12 @@ export async function readInterfaces(libc: Libc | undefined): Promise<readonly I
     });
   }
   return interfaces;
+}
+
+/** For a veth ip(8) gives its peer as `link`, which is not below it. */
+function belowOf(link: unknown, kind: string, nameOf: ReadonlyMap<number | undefined, string>): string {
+  if (kind !== 'vlan') return '';
+  return textOf(link, 'link') || (nameOf.get(numberOf(link, 'link_index')) ?? '');
 }
 
 function devicesOf(route: unknown): readonly string[] {
