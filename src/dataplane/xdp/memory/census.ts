@@ -1,10 +1,11 @@
 // Reads what the memory holds: how full the maps are, and what was counted.
 import type { Entry } from '../../../forwarding/table.ts';
 import type { IpAddress } from '../../../resources/address.ts';
-import type { Counters } from '../../dataplane.ts';
+import type { Counters, FlowTableReport } from '../../dataplane.ts';
 import type { Entries } from './entries.ts';
+import { flowFill } from './flow-fill.ts';
 import { counter } from './layout.ts';
-import type { MapName, Memory } from './map-memory.ts';
+import type { MapMemory, MapName, Memory } from './map-memory.ts';
 import type { Parts } from './parts.ts';
 import { defaultShape, doubled, type Needs, type Shape, union } from './shape.ts';
 
@@ -20,10 +21,12 @@ export class Census {
   readonly #parts: Parts;
   readonly #entries: Entries;
   readonly #counters: Int32Array;
+  readonly #flows: MapMemory;
 
   constructor(memory: Memory, parts: Parts, entries: Entries, shards: number) {
     this.#parts = parts;
     this.#entries = entries;
+    this.#flows = memory.flows;
     this.#counters = new Int32Array(
       memory.counters.buffer,
       0,
@@ -58,6 +61,11 @@ export class Census {
       slots: { used: rings.units.used, capacity: rings.units.capacity },
       counters: { used: counters.used, capacity: counters.capacity },
     };
+  }
+
+  /** The flow table, whose flows come and go without the agent. */
+  flows(): FlowTableReport {
+    return flowFill(this.#flows);
   }
 
   /** What the maps hold now, with what is not settled yet. */

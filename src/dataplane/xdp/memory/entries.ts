@@ -59,11 +59,12 @@ export class Entries {
 
   /** First of all, for what goes and what is replaced: its way back is free for others. */
   leave(index: number): void {
-    const { frontends, ways } = this.#parts;
+    const { frontends, ways, ringPorts } = this.#parts;
     const { to, how } = frontends.newest(index);
     const kind = kindOf(how);
-    if (kind !== targetKind.nat && kind !== targetKind.tracked) return;
-    ways.leave(to, WaysBack.key(how, frontends.table.key(index)), index);
+    const key = WaysBack.key(how, frontends.table.key(index));
+    if (kind === targetKind.balanced) ringPorts.dropPort(to, key);
+    else if (kind === targetKind.nat || kind === targetKind.tracked) ways.leave(to, key, index);
   }
 
   add({ endpoint, target }: Entry): void {
@@ -101,7 +102,7 @@ export class Entries {
   }
 
   #lead(index: number, key: number, target: Target, earlier: TargetWords | undefined): TargetWords {
-    const { backends, counters, rings, serials, ways } = this.#parts;
+    const { backends, counters, rings, ringPorts, serials, ways } = this.#parts;
     const port = keyOf(target.port, 0);
     let to: number;
     let kind: number;
@@ -114,6 +115,7 @@ export class Entries {
       to = rings.indexOf(target.ring);
       kind = target.masquerade ? targetKind.handUp : targetKind.balanced;
       affinity = affinityNumber[target.affinity];
+      if (!target.masquerade) ringPorts.addPort(to, WaysBack.key(port, key));
     }
     const how = port | (kind << 16) | (affinity << 24);
     const serial = earlier !== undefined && flowsGoOn(earlier, to, how) ? earlier.serial : serials.take();

@@ -5,6 +5,7 @@ import { CounterRows } from './counter-rows.ts';
 import { Frontends } from './frontends.ts';
 import { control } from './layout.ts';
 import type { Memory } from './map-memory.ts';
+import { RingPorts } from './ring-ports.ts';
 import { Rings } from './rings.ts';
 import { Serials } from './serials.ts';
 import type { OpenStore, Store } from './store.ts';
@@ -21,6 +22,7 @@ export interface Parts {
   readonly backends: Backends;
   readonly ways: WaysBack;
   readonly rings: Rings;
+  readonly ringPorts: RingPorts;
 }
 
 export function makeParts(memory: Memory, shards: number, open: OpenStore): Parts {
@@ -38,6 +40,7 @@ export function makeParts(memory: Memory, shards: number, open: OpenStore): Part
     epochs,
     cells,
   );
+  const ringPorts = new RingPorts();
   return {
     control: store,
     epochs,
@@ -46,14 +49,16 @@ export function makeParts(memory: Memory, shards: number, open: OpenStore): Part
     serials,
     frontends,
     backends,
-    ways: new WaysBack(frontends, backends),
-    rings: new Rings(memory, open, epochs, backends, counters, serials),
+    ways: new WaysBack(frontends, backends, ringPorts),
+    rings: new Rings(memory, open, epochs, backends, counters, serials, ringPorts),
+    ringPorts,
   };
 }
 
 /** Takes back all that is staged. */
-export function abortParts({ cells, counters, frontends, backends, ways, rings }: Parts): void {
+export function abortParts({ cells, counters, frontends, backends, ways, rings, ringPorts }: Parts): void {
   ways.abort();
+  ringPorts.abort();
   rings.abort();
   frontends.abort();
   backends.abort();
@@ -72,8 +77,9 @@ export interface Batch {
 }
 
 /** All that is staged has become visible. */
-export function publishParts({ cells, counters, frontends, backends, ways, rings }: Parts): Batch {
+export function publishParts({ cells, counters, frontends, backends, ways, rings, ringPorts }: Parts): Batch {
   ways.publish();
+  ringPorts.publish();
   backends.uses.publish();
   backends.ringUses.publish();
   backends.machines.publish();

@@ -18,6 +18,7 @@ export function* recoverParts(parts: Parts): Generator<void, void, void> {
   yield;
   yield* recoverFrontends(parts);
   parts.cells.recovered();
+  parts.ringPorts.publish();
 }
 
 function* recoverBackends({ backends, cells, ways }: Parts): Generator<void, void, void> {
@@ -54,12 +55,13 @@ function* recoverFrontends(parts: Parts): Generator<void, void, void> {
     const { to, how, counter } = frontends.newest(index);
     if (!counters.mark(counter)) throw new Mismatch(`row ${counter} of the counters is used twice`);
     cells.recover('frontend', table.address(index, address));
+    const kind = kindOf(how);
+    const key = WaysBack.key(how, table.key(index));
+    if (kind === targetKind.balanced) parts.ringPorts.addPort(to, key);
     if (!leadsToMachine(how)) continue;
     if (!backends.machines.has(to)) throw new Mismatch(`frontend ${index} leads to no machine`);
     backends.uses.recover(to);
-    const kind = kindOf(how);
     if (kind === targetKind.handUp) continue;
-    const key = WaysBack.key(how, table.key(index));
     if ((key & portBits) === 0) ways.everyPort.recover(to);
     if (kind === targetKind.tracked) ways.uses.recover(wayOf(backends, to, key, address));
   }

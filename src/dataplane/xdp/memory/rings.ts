@@ -7,6 +7,7 @@ import type { CounterRows } from './counter-rows.ts';
 import { member, memberState, rangeGone, ring, slotsPerUnit, way } from './layout.ts';
 import type { Memory } from './map-memory.ts';
 import { Ranges } from './ranges.ts';
+import type { RingPorts } from './ring-ports.ts';
 import { Rows } from './rows.ts';
 import type { Serials } from './serials.ts';
 import type { OpenStore, Store } from './store.ts';
@@ -29,6 +30,7 @@ export class Rings {
   readonly #backends: Backends;
   readonly #counters: CounterRows;
   readonly #serials: Serials;
+  readonly #ports: RingPorts;
   readonly #address = new Int32Array(4);
   /** Index in `rings` by `Ring.number`; of rings that are there after the present change. */
   readonly #byNumber = new Map<number, number>();
@@ -44,6 +46,7 @@ export class Rings {
     backends: Backends,
     counters: CounterRows,
     serials: Serials,
+    ports: RingPorts,
   ) {
     this.rows = new Rows('rings', memory.rings.entries);
     this.memberRows = new Rows('members', memory.members.entries);
@@ -56,6 +59,7 @@ export class Rings {
     this.#backends = backends;
     this.#counters = counters;
     this.#serials = serials;
+    this.#ports = ports;
   }
 
   /** Index in `rings`. Throws `Mismatch`. */
@@ -74,7 +78,7 @@ export class Rings {
     return [...this.#byNumber.keys()];
   }
 
-  /** Index in `members` of a machine's place in a ring, and the row in which it is counted; absent where it has none. */
+  /** The row in which a ring's member is counted; absent where the machine is none. */
   counterOf(number: number, address: IpAddress): number | undefined {
     const index = this.#byNumber.get(number);
     const wanted = readAddress(address, new Int32Array(4));
@@ -180,6 +184,7 @@ export class Rings {
     const machine = this.#machineOf(index);
     this.#backends.uses.recover(machine);
     this.#backends.ringUses.recover(machine);
+    this.#ports.addMachine(ringIndex, machine);
   }
 
   #make(number: number): number {
@@ -204,11 +209,16 @@ export class Rings {
     this.#members.put(at + member.serial / 4, this.#serials.take());
     this.#members.put(at + member.counter / 4, this.#counters.take());
     this.#members.put(at + member.ring / 4, ringIndex);
+    this.#ports.addMachine(ringIndex, machine);
     return index;
   }
 
   #dropMember(index: number): void {
     this.#setState(index, 0);
+    this.#ports.dropMachine(
+      this.#members.get(index * memberStride + member.ring / 4),
+      this.#machineOf(index),
+    );
     this.#backends.unuse(this.#machineOf(index), true);
   }
 

@@ -122,6 +122,7 @@ test('what does not fit is told, with nothing staged, and fits into what was wan
       for (const table of history) {
         for (let growths = 0; ; growths += 1) {
           expect(growths).toBeLessThan(4);
+          await image.settled();
           const used = image.census.fill();
           try {
             await image.reconcile(table);

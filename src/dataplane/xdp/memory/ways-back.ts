@@ -5,8 +5,8 @@ import type { Backends } from './backends.ts';
 import { Counts } from './counts.ts';
 import type { Frontends } from './frontends.ts';
 import { kindOf } from './frontends.ts';
-import { keyOf } from './hash.ts';
 import { targetKind, way } from './layout.ts';
+import type { RingPorts } from './ring-ports.ts';
 import { Mismatch } from './trouble.ts';
 
 const protocolBits = 0xff0000;
@@ -19,15 +19,17 @@ export class WaysBack {
   readonly everyPort: Counts;
   readonly #frontends: Frontends;
   readonly #backends: Backends;
+  readonly #ringPorts: RingPorts;
   readonly #address = new Int32Array(4);
   /** Machines to which frontends for every port lead since the present change: the others have to be looked at. */
   #widened = new Set<number>();
 
-  constructor(frontends: Frontends, backends: Backends) {
+  constructor(frontends: Frontends, backends: Backends, ringPorts: RingPorts) {
     this.uses = new Counts(backends.table.capacity);
     this.everyPort = new Counts(backends.machines.capacity);
     this.#frontends = frontends;
     this.#backends = backends;
+    this.#ringPorts = ringPorts;
   }
 
   /** The key of the way back of a target: its own port, or else that of its frontend. */
@@ -42,7 +44,7 @@ export class WaysBack {
    */
   join(machine: number, key: number, frontend: number): number {
     const address = this.#backends.addressOf(machine, this.#address);
-    const overlaps = this.#widen(machine, key);
+    const overlaps = this.#widen(machine, key) || this.#ringPorts.covers(machine, key);
     const entry = this.#backends.table.find(address, key);
     const shared = overlaps ? way.shared : 0;
     if (entry < 0) {
@@ -68,8 +70,15 @@ export class WaysBack {
     if ((key & portBits) === 0) this.everyPort.drop(machine);
   }
 
-  /** The last step of a change: a frontend for every port makes the others' ways to its machine ambiguous. */
+  /**
+   * The last step of a change: frontends for every port, and balanced rules, make other ways to their machines ambiguous.
+   */
   conclude(): void {
+    for (const [machine, key] of this.#ringPorts.met()) {
+      if ((key & portBits) === 0) this.#widened.add(machine);
+      this.#shareWith(machine, key);
+      this.#shareWith(machine, key & protocolBits);
+    }
     if (this.#widened.size === 0) return;
     const { table } = this.#frontends;
     for (let index = 0; index < table.capacity; index += 1) {
@@ -104,10 +113,15 @@ export class WaysBack {
       return others > 0;
     }
     if (this.everyPort.get(machine) === 0) return false;
-    const entry = this.#backends.table.find(this.#address, keyOf(0, (key & protocolBits) >>> 16));
+    const entry = this.#backends.table.find(this.#address, key & protocolBits);
     if (entry < 0 || this.uses.get(entry) === 0) return false;
     this.#share(entry);
     return true;
+  }
+
+  #shareWith(machine: number, key: number): void {
+    const entry = this.#backends.table.find(this.#backends.addressOf(machine, this.#address), key);
+    if (entry >= 0 && this.uses.get(entry) > 0) this.#share(entry);
   }
 
   #share(entry: number): void {
