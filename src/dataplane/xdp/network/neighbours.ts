@@ -34,6 +34,8 @@ export interface NeighbourWatch {
 const machines = { atOnce: 100, pause: 50 } as const;
 /** 500 neighbours a second are asked at most. */
 const questions = { atOnce: 25, pause: 50 } as const;
+/** In ms: machines that were not known before do not wait for the next regular round. */
+const newcomersWait = 250;
 const unresolvedMax = 10;
 
 /** In the network namespace of the calling thread. */
@@ -48,13 +50,18 @@ export async function watchNeighbours(options: NeighbourWatchOptions): Promise<N
   /** By whom machines are reached: often one gateway for very many. With the walk that last met them. */
   const hops = new Map<string, { readonly hop: Hop; walk: number }>();
   let walk = 0;
+  let newcomers = false;
   let unresolved: readonly IpAddress[] = [];
 
   const meet = (hop: Hop | null): void => {
     if (hop === null) return;
     const known = hops.get(keyOf(hop));
-    if (known === undefined) hops.set(keyOf(hop), { hop, walk });
-    else known.walk = walk;
+    if (known !== undefined) {
+      known.walk = walk;
+      return;
+    }
+    hops.set(keyOf(hop), { hop, walk });
+    newcomers = true;
   };
   const walkOnce = async (): Promise<void> => {
     walk += 1;
@@ -66,6 +73,7 @@ export async function watchNeighbours(options: NeighbourWatchOptions): Promise<N
     for (const [key, { walk: last }] of hops) if (last !== walk) hops.delete(key);
   };
   const round = async (): Promise<void> => {
+    newcomers = false;
     const neighbours = await reader.neighbours();
     const resolved = new Set(neighbours.filter(isResolved).map(keyOf));
     const open = hops.values().filter(({ hop }) => !resolved.has(keyOf(hop)));
@@ -79,22 +87,24 @@ export async function watchNeighbours(options: NeighbourWatchOptions): Promise<N
       await rest(questions.pause);
     }
   };
-  const again = async (work: () => Promise<void>): Promise<void> => {
+  const again = async (work: () => Promise<void>, pauseAfter: () => Promise<void>): Promise<void> => {
     while (!stop.signal.aborted) {
       try {
         await work();
       } catch (error) {
         if (!stop.signal.aborted) options.onTrouble(error);
       }
-      await rest(interval).catch(() => {});
+      await pauseAfter().catch(() => {});
     }
   };
-  // The first round when the first machines are known.
-  const rounds = rest(machines.pause).then(
-    () => again(round),
-    () => {},
-  );
-  void Promise.all([again(walkOnce), rounds]).finally(() => {
+  const untilNextRound = async (): Promise<void> => {
+    const step = Math.min(interval, newcomersWait);
+    for (let waited = 0; waited < interval; waited += step) {
+      await rest(step);
+      if (newcomers) return;
+    }
+  };
+  void Promise.all([again(walkOnce, () => rest(interval)), again(round, untilNextRound)]).finally(() => {
     socket.close();
     reader.close();
   });
