@@ -4,11 +4,13 @@ import { type Bench, BenchContext } from './bench.ts';
 import { memberAdded } from './benches/member-added.ts';
 import { newFlow } from './benches/new-flow.ts';
 import { replaceAll } from './benches/replace-all.ts';
+import { ring } from './benches/ring.ts';
 import { start } from './benches/start.ts';
 import { steadyLoad } from './benches/steady-load.ts';
+import { xdpPacket } from './benches/xdp-packet.ts';
 import { type BenchResult, tableOf, writeResults } from './report.ts';
 
-const benches: readonly Bench[] = [memberAdded, replaceAll, newFlow, start, steadyLoad];
+const benches: readonly Bench[] = [memberAdded, replaceAll, newFlow, start, steadyLoad, ring, xdpPacket];
 
 const usage = `Usage: npm run bench -- [NAME...] [--json FILE] [--quick]
 
