@@ -155,7 +155,7 @@ export class Image {
   async #beginEpochs(): Promise<void> {
     await this.settled();
     const { control: store, epochs } = this.#parts;
-    epochs.current &= 1;
+    epochs.current = 2 | (epochs.current & 1);
     store.release(control.epoch / 4, epochs.current);
     await this.#options.gracePeriod();
   }
