@@ -45,8 +45,11 @@ export async function watchNeighbours(options: NeighbourWatchOptions): Promise<N
   const reader = await openNetworkReader();
   const plan = new NeighbourPlan();
   const stop = new AbortController();
-  const rest = (milliseconds: number): Promise<void> =>
-    pause(milliseconds, undefined, { signal: stop.signal, ref: false });
+  const rest = async (milliseconds: number): Promise<void> => {
+    await pause(milliseconds, undefined, { signal: stop.signal, ref: false });
+    // It may have been over just before: the caller's addresses may lie in memory that is gone after `close`.
+    stop.signal.throwIfAborted();
+  };
   /** By whom machines are reached: often one gateway for very many. With the walk that last met them. */
   const hops = new Map<string, { readonly hop: Hop; walk: number }>();
   let walk = 0;
