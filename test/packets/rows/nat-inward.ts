@@ -282,8 +282,13 @@ export const hops: readonly Row[] = [
   },
   {
     name: 'IPv6: three extension headers',
-    frame: from(knock6({ extensions: [0, 60, 43].map((type) => ({ type, body: [1, 4, 0, 0, 0, 0] })) })),
+    frame: from(knock6({ extensions: [0, 60, 60].map((type) => ({ type, body: [1, 4, 0, 0, 0, 0] })) })),
     becomes: routed({ to: machine6 }, 'OPTIONS'),
+  },
+  {
+    name: 'IPv6: a routing header says that the addresses are not the whole truth',
+    frame: from(knock6({ extensions: [{ type: 43, body: [0, 0, 0, 0, 0, 0] }] })),
+    becomes: untouched(),
   },
   {
     name: 'IPv6: seven extension headers are too many',

@@ -80,7 +80,16 @@ export const tracked: readonly Row[] = [
     frame: from(tcp(machine, other, { flags: 'SA' })),
     becomes: forwarded({ from: two }),
   },
-  { name: 'back: nobody knows the flow', frame: from(tcp(machine, client)), becomes: untouched() },
+  {
+    name: 'back: nobody knows the flow, which may be older than the second rule',
+    frame: from(tcp(machine, client)),
+    becomes: forwarded({ from: one }),
+  },
+  {
+    name: 'back: SYN+ACK of a flow that nobody knows',
+    frame: from(tcp(machine, client, { flags: 'SA' })),
+    becomes: untouched(),
+  },
   { name: 'back: nobody knows the flow, UDP', frame: from(udp(machine, client)), becomes: untouched() },
   {
     name: 'the same client and port at both: the second comes from another port',

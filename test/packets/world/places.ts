@@ -2,9 +2,9 @@
 import type { Ethernet, Mac, Tag } from '../frame/packet.ts';
 
 /**
- * The gateway's interfaces. `wan` to `still` are interfaces of their own, the others are VLANs on `wan` and `lan`. The
- * program runs on all of the former but `apart`, and can send by all but `unfit`. `narrow` carries 1,280 bytes, and nothing
- * that comes in by `still` is forwarded.
+ * The gateway's interfaces. `wan` to `wide` are interfaces of their own, the others are VLANs on `wan` and `lan`. The
+ * program runs on all of the former but `apart`, and can send by all but `unfit`. `narrow` carries 1,280 bytes,
+ * `wide` 9,000, and nothing that comes in by `still` is forwarded.
  */
 export const devices = {
   wan: { mac: '02:00:00:00:01:01', tags: [] },
@@ -13,6 +13,7 @@ export const devices = {
   unfit: { mac: '02:00:00:00:04:01', tags: [] },
   apart: { mac: '02:00:00:00:05:01', tags: [] },
   still: { mac: '02:00:00:00:06:01', tags: [] },
+  wide: { mac: '02:00:00:00:07:01', tags: [], mtu: 9000 },
   'wan.9': { mac: '02:00:00:00:01:01', parent: 'wan', tags: [{ protocol: 0x8100, id: 9 }] },
   'wan.9.10': {
     mac: '02:00:00:00:01:01',
@@ -73,6 +74,7 @@ export const networks: readonly Network[] = [
   { device: 'unfit', own: '10.8.0.254/16', prefix: '10.8.' },
   { device: 'apart', own: '10.11.0.254/16', prefix: '10.11.' },
   { device: 'still', own: '10.12.0.254/16', prefix: '10.12.' },
+  { device: 'wide', own: '10.13.0.254/16', prefix: '10.13.' },
 ];
 
 /** Routes over a next hop, besides the default ones: prefix and next hop. */
@@ -123,6 +125,8 @@ export const neighbours: readonly string[] = [
   '10.8.0.2',
   '10.11.0.1',
   '10.12.0.1',
+  '10.13.0.1',
+  '10.13.0.2',
 ];
 
 /** A neighbour's MAC address. */

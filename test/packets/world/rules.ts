@@ -73,6 +73,7 @@ export const doors = {
   silentHop: 515,
   sameWireSilent: 517,
   memberToo: 520,
+  wide: 521,
 } as const;
 
 const fronts: readonly InboundNatRule[] = [
@@ -93,6 +94,7 @@ const fronts: readonly InboundNatRule[] = [
   nat('gateway', 'fe', doors.gateway, '10.1.0.254', 8080),
   nat('silent-hop', 'fe', doors.silentHop, '10.21.0.1', 8080),
   nat('member-too', 'fe', doors.memberToo, '10.1.1.1', 22),
+  nat('wide', 'fe', doors.wide, '10.13.0.1', 8080),
   nat('machine-6', 'fe6', doors.machine, 'fd01::1', 8080),
   nat('same-port-6', 'fe6', doors.samePort, 'fd01::3', doors.samePort),
   nat('vlan-6', 'fe6', doors.vlan, 'fd05::1', 8080),
