@@ -1,12 +1,9 @@
 // XDP programs that are not Penstock's, attached in both ways that there are.
-import { mkdtemp, rmdir } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { execa } from 'execa';
+import koffi from 'koffi';
 import { fixedBuffer, type Libc, openLibc } from '../../../src/doctor/read/libc.ts';
 import type { SickHost } from './sick-host.ts';
 
-const command = { programLoad: 5, pin: 6, infoByFd: 15, linkCreate: 28 } as const;
+const command = { programLoad: 5, infoByFd: 15, linkCreate: 28 } as const;
 
 /** A program `foreign` that passes everything; gives its descriptor. */
 function loadProgram(libc: Libc): number {
@@ -29,30 +26,24 @@ function succeeded(libc: Libc, result: number | undefined): number {
   return result;
 }
 
-/** By ip(8), from a BPF file system of the test's own. */
+/** Without a link, as ip(8) does it; the kernel holds the program until somebody takes it off. */
 export async function attachProgram(host: SickHost, link: string): Promise<AsyncDisposable> {
   const libc = await openLibc();
-  const directory = await mkdtemp(join(tmpdir(), 'penstock-bpf-'));
-  await execa('mount', ['-t', 'bpf', 'bpf', directory]);
-  try {
-    const program = loadProgram(libc);
-    const path = fixedBuffer(256);
-    path.write(`${directory}/foreign\0`);
-    const attributes = fixedBuffer(16);
-    attributes.writeBigUInt64LE(libc.addressOf(path), 0);
-    attributes.writeUInt32LE(program, 8);
-    succeeded(libc, libc.bpf(command.pin, attributes));
-    libc.close(program);
-    await host.sh(`ip link set dev ${link} xdp pinned ${directory}/foreign`);
-  } finally {
-    await execa('umount', [directory]);
-    await rmdir(directory);
-  }
+  const ifindex = await indexOf(host, link);
+  const attach = koffi.load('libbpf.so.1').func('int bpf_xdp_attach(int, int, unsigned int, const void *)');
+  const program = loadProgram(libc);
+  const result = libc.inNetwork(host.path, () => attach(ifindex, program, 0, null));
+  libc.close(program);
+  if (result !== 0) throw new Error(`the kernel refuses the program: ${result}`);
   return {
     [Symbol.asyncDispose]: async () => {
       await host.sh(`ip link set dev ${link} xdp off`);
     },
   };
+}
+
+async function indexOf(host: SickHost, link: string): Promise<number> {
+  return Number(/^\d+/.exec(await host.sh(`ip -o link show ${link}`))?.[0]);
 }
 
 /** By a bpf_link, as other agents do it. */
@@ -61,7 +52,7 @@ export async function attachLink(
   link: string,
 ): Promise<AsyncDisposable & { readonly id: number }> {
   const libc = await openLibc();
-  const ifindex = Number(/^\d+/.exec(await host.sh(`ip -o link show ${link}`))?.[0]);
+  const ifindex = await indexOf(host, link);
   const program = loadProgram(libc);
   const attributes = fixedBuffer(64);
   for (const [index, value] of [program, ifindex, 37, 0].entries()) {
