@@ -11,14 +11,19 @@ static __always_inline __u8 cell_of(__u32 hash)
 	return cells ? cells->cells[cell % sizeof(struct cells)] : 0;
 }
 
-static __always_inline bool is_machine(const union address *address, __u32 hash, __u8 cell, __u32 epoch)
+STEP int look_for_machine(const union address *address, __u32 hash, __u32 epoch)
 {
 	__u32 index;
 
-	if (!(cell & ADDRESS_MACHINE))
-		return false;
+	if (!address)
+		return 0;
 	index = find_backend(address, hash, key_of(0, PROTOCOL_MACHINE), epoch);
 	return index != NOWHERE && visible_way(index, epoch) & WAY_EXISTS;
+}
+
+static __always_inline bool is_machine(const union address *address, __u32 hash, __u8 cell, __u32 epoch)
+{
+	return cell & ADDRESS_MACHINE && look_for_machine(address, hash, epoch);
 }
 
 /* Neither a source nor a destination of what is routed: this network, loopback, multicast, reserved, broadcast. */

@@ -100,7 +100,7 @@ static __always_inline bool is_taken(const struct packet *p, const struct flow *
 	struct known other;
 
 	__builtin_memset(&other, 0, sizeof(other));
-	if (!find_flow(flow, &other, j.c, j.b, FROM_MACHINE))
+	if (!find_flow(flow, &other, j, FROM_MACHINE))
 		return false;
 	if (word_state(other.word) != STATE_CLOSING && !is_idle(p, &other)) {
 		if (other.kind == FLOW_DIRECT)
@@ -201,7 +201,7 @@ STEP int keep_way_back(const struct packet *p, const struct target *target, __u3
 	describe_flow(&flow, p, target, frontend);
 	__builtin_memset(&known, 0, sizeof(known));
 	j = flow_hash(&flow.client, flow.client_port, flow.protocol, seed);
-	if (!find_flow(&flow, &known, j.c, j.b, FROM_CLIENT))
+	if (!find_flow(&flow, &known, j, FROM_CLIENT))
 		return 0;
 	first = known.word;
 	place = known.place;
@@ -212,7 +212,7 @@ STEP int keep_way_back(const struct packet *p, const struct target *target, __u3
 	flow.member_serial = known.member_serial;
 	flow.machine = machine->address;
 	j = flow_hash(&flow.client, flow.sent_port, flow.protocol, seed);
-	if (!find_flow(&flow, &known, j.c, j.b, FROM_MACHINE) || known.frontend != frontend ||
+	if (!find_flow(&flow, &known, j, FROM_MACHINE) || known.frontend != frontend ||
 	    known.client_port != flow.client_port)
 		return insert_flow(&flow, j.c, make_word(j.b, state, flow_time(p)));
 	if (word_state(known.word) > state)
@@ -240,7 +240,7 @@ STEP int follow_flow(struct packet *p, const struct target *target, __u32 fronte
 	describe_flow(&flow, p, target, frontend);
 	__builtin_memset(&known, 0, sizeof(known));
 	j = flow_hash(&flow.client, flow.client_port, flow.protocol, seed);
-	if (!find_flow(&flow, &known, j.c, j.b, FROM_CLIENT))
+	if (!find_flow(&flow, &known, j, FROM_CLIENT))
 		return UNKNOWN_FLOW;
 	state = word_state(known.word);
 	if (known.kind == FLOW_BALANCED)

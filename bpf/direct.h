@@ -39,13 +39,11 @@ static __always_inline __u32 way_of(const union address *machine, __u32 hash, __
 }
 
 /* Its key filled in by whoever calls. */
-STEP int note_direct(struct packet *p, struct flow *flow, __u32 backend, __u32 seed)
+static __always_inline int note_direct(struct packet *p, struct flow *flow, __u32 backend, __u32 seed)
 {
 	struct jenkins j;
 	__u8 *cell;
 
-	if (!p || !flow)
-		return XDP_PASS;
 	j = flow_hash(&flow->client, flow->sent_port, flow->protocol, seed);
 	flow->kind = FLOW_DIRECT;
 	flow->client_port = flow->sent_port;
@@ -80,7 +78,7 @@ STEP int note_direct_client(struct packet *p, __u32 seed)
 	flow.machine_port = p->destination_port;
 	flow.protocol = p->protocol;
 	j = flow_hash(&flow.client, flow.sent_port, flow.protocol, seed);
-	if (find_flow(&flow, &known, j.c, j.b, FROM_MACHINE)) {
+	if (find_flow(&flow, &known, j, FROM_MACHINE)) {
 		if (known.kind != FLOW_DIRECT)
 			return hand_up(REASON_DIRECT);
 		state = word_state(known.word);

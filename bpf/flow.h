@@ -81,42 +81,66 @@ static __always_inline bool is_same_flow(const struct flow *flow, const struct f
 	       same_address(&flow->machine, &wanted->machine);
 }
 
-/* True if found. The place is its bucket * 8 + its way. */
-STEP int find_flow(const struct flow *wanted, struct known *known, __u32 index, __u32 tag, __u32 side)
+/* Where a flow is looked for first, so that the processor can fetch it together with the words. */
+static __always_inline __u32 first_way(__u32 tag)
 {
-	struct bucket *bucket = bucket_at(index);
+	return (tag & 0xffff) * FLOW_WAYS >> 16;
+}
+
+static __always_inline bool try_way(const struct flow *wanted, struct known *known, const struct bucket *bucket,
+				    __u32 place, __u32 tag, __u32 side)
+{
+	__u32 way = place & 7;
 	const struct flow *flow;
 	__u64 word;
+
+	if (way >= FLOW_WAYS)
+		return false;
+	flow = &bucket->flows[way];
+	word = READ_ONCE(bucket->words[way]);
+	if (word >> 32 != tag || word_state(word) < STATE_NEW)
+		return false;
+	/* What is wanted is read here, not held over a whole loop: see ROLLED. */
+	asm volatile("" ::: "memory");
+	if (!is_same_flow(flow, wanted, side))
+		return false;
+	known->word = word;
+	known->place = place;
+	known->frontend = flow->frontend;
+	known->frontend_serial = flow->frontend_serial;
+	known->to = flow->to;
+	known->member_serial = flow->member_serial;
+	known->client_port = flow->client_port;
+	known->frontend_port = flow->frontend_port;
+	known->sent_port = flow->sent_port;
+	known->kind = flow->kind;
+	asm volatile("" ::: "memory");
+	word = READ_ONCE(bucket->words[way]);
+	return word >> 32 == tag && word_state(word) >= STATE_NEW;
+}
+
+STEP int search_bucket(const struct flow *wanted, struct known *known, __u32 index, __u32 tag, __u32 side)
+{
+	struct bucket *bucket = bucket_at(index);
 	__u32 i;
 
 	if (!wanted || !known || !bucket)
 		return 0;
 	ROLLED
-	for (i = 0; i < FLOW_WAYS; i++) {
-		word = READ_ONCE(bucket->words[i]);
-		if (word >> 32 != tag || word_state(word) < STATE_NEW)
-			continue;
-		/* What is wanted is read here, not held over the whole loop: see ROLLED. */
-		asm volatile("" ::: "memory");
-		flow = &bucket->flows[i];
-		if (!is_same_flow(flow, wanted, side))
-			continue;
-		known->word = word;
-		known->place = index << 3 | i;
-		known->frontend = flow->frontend;
-		known->frontend_serial = flow->frontend_serial;
-		known->to = flow->to;
-		known->member_serial = flow->member_serial;
-		known->client_port = flow->client_port;
-		known->frontend_port = flow->frontend_port;
-		known->sent_port = flow->sent_port;
-		known->kind = flow->kind;
-		asm volatile("" ::: "memory");
-		word = READ_ONCE(bucket->words[i]);
-		if (word >> 32 == tag && word_state(word) >= STATE_NEW)
+	for (i = 0; i < FLOW_WAYS; i++)
+		if (try_way(wanted, known, bucket, index << 3 | i, tag, side))
 			return 1;
-	}
 	return 0;
+}
+
+/* True if found. The place is its bucket * 8 + its way. */
+static __always_inline bool find_flow(const struct flow *wanted, struct known *known, struct jenkins j, __u32 side)
+{
+	struct bucket *bucket = bucket_at(j.c);
+
+	if (bucket && try_way(wanted, known, bucket, j.c << 3 | first_way(j.b), j.b, side))
+		return true;
+	return search_bucket(wanted, known, j.c, j.b, side);
 }
 
 /* A flow changes its state, or was just seen. Whoever comes second on another CPU may be forgotten: it tells the same. */
@@ -163,35 +187,45 @@ static __always_inline __u32 dearness(__u64 word, __u32 time)
 	return class << 24 | (FLOW_TIME - age);
 }
 
+/* The way that is given up most easily, or FLOW_WAYS where none is. */
+STEP __u32 find_victim(__u32 index, __u32 first, __u32 time)
+{
+	const struct bucket *bucket = bucket_at(index);
+	__u32 i, way = FLOW_WAYS, dear, least = DEAR_OPEN;
+
+	if (!bucket || (first < FLOW_WAYS && !READ_ONCE(bucket->words[first])))
+		return first;
+	ROLLED
+	for (i = 0; i < FLOW_WAYS; i++) {
+		dear = dearness(READ_ONCE(bucket->words[i]), time);
+		if (dear >= least)
+			continue;
+		least = dear;
+		way = i;
+	}
+	return way;
+}
+
 /* False where every way of the bucket holds a flow that is not to be displaced. */
 STEP int insert_flow(const struct flow *flow, __u32 index, __u64 word)
 {
 	struct bucket *bucket = bucket_at(index);
-	__u64 other, victim_word = 0;
-	__u32 attempt, i, way, dear, least;
+	__u32 attempt, way, dear;
+	__u64 victim;
 
 	if (!flow || !bucket)
 		return 0;
 	ROLLED
 	for (attempt = 0; attempt < 3; attempt++) {
-		least = DEAR_OPEN;
-		way = 0;
-		ROLLED
-		for (i = 0; i < FLOW_WAYS; i++) {
-			other = READ_ONCE(bucket->words[i]);
-			dear = dearness(other, word & FLOW_TIME);
-			if (dear >= least)
-				continue;
-			least = dear;
-			way = i;
-			victim_word = other;
-		}
-		if (least >= DEAR_OPEN || way >= FLOW_WAYS)
+		way = find_victim(index, first_way(word >> 32), word & FLOW_TIME);
+		if (way >= FLOW_WAYS)
 			return 0;
-		other = make_word(0, STATE_BUSY, 0);
-		if (__sync_val_compare_and_swap(&bucket->words[way], victim_word, other) != victim_word)
+		victim = READ_ONCE(bucket->words[way]);
+		dear = dearness(victim, word & FLOW_TIME);
+		if (dear >= DEAR_OPEN ||
+		    __sync_val_compare_and_swap(&bucket->words[way], victim, make_word(0, STATE_BUSY, 0)) != victim)
 			continue;
-		if (least >= DEAR_NEW && least < DEAR_NEW + (1u << 24))
+		if (dear >> 24 == DEAR_NEW >> 24)
 			count_reason(REASON_FLOW_DISPLACED);
 		bucket->flows[way] = *flow;
 		/* An atomic operation, so that the flow is written before its word. */

@@ -65,7 +65,7 @@ static __always_inline bool read_ports(const struct xdp_md *ctx, struct packet *
 	return header >= sizeof(*tcp) && header <= rest;
 }
 
-static __always_inline bool read_ipv4(const struct xdp_md *ctx, struct packet *p)
+static __always_inline bool read_ipv4(const struct xdp_md *ctx, struct packet *p, __u32 frame_length)
 {
 	const struct iphdr *ip = l3_header(ctx, p);
 	__u32 header, fragment;
@@ -75,7 +75,7 @@ static __always_inline bool read_ipv4(const struct xdp_md *ctx, struct packet *p
 	header = ip->ihl * 4;
 	fragment = bpf_ntohs(ip->frag_off);
 	p->length = bpf_ntohs(ip->tot_len);
-	if (ip->version != 4 || header < sizeof(*ip) || p->length < header || p->l3 + p->length > p->frame_length)
+	if (ip->version != 4 || header < sizeof(*ip) || p->length < header || p->l3 + p->length > frame_length)
 		return false;
 	if (is_special_ipv4(ip->saddr) || is_special_ipv4(ip->daddr))
 		return false;
@@ -139,7 +139,7 @@ STEP int read_extensions(struct xdp_md *ctx, struct packet *p)
 	return p->protocol != IPPROTO_HOPOPTS && p->protocol != IPPROTO_DSTOPTS && p->protocol != IPPROTO_FRAGMENT;
 }
 
-static __always_inline bool read_ipv6(struct xdp_md *ctx, struct packet *p)
+static __always_inline bool read_ipv6(struct xdp_md *ctx, struct packet *p, __u32 frame_length)
 {
 	const struct ipv6hdr *ip = l3_header(ctx, p);
 	__u32 length;
@@ -147,7 +147,7 @@ static __always_inline bool read_ipv6(struct xdp_md *ctx, struct packet *p)
 	if ((void *)(ip + 1) > frame_end(ctx))
 		return false;
 	length = sizeof(*ip) + bpf_ntohs(ip->payload_len);
-	if (ip->version != 6 || p->l3 + length > p->frame_length || length > 0xffff)
+	if (ip->version != 6 || p->l3 + length > frame_length || length > 0xffff)
 		return false;
 	__builtin_memcpy(&p->source, &ip->saddr, sizeof(p->source));
 	__builtin_memcpy(&p->destination, &ip->daddr, sizeof(p->destination));

@@ -45,9 +45,7 @@ struct packet {
 	__u32 epoch;                 /* of the one view of everything that this packet has */
 	__u32 source_hash;           /* of the address, unfinished: see hash.h */
 	__u32 destination_hash;
-	__u32 frame_length;
-	__u32 physical;              /* where it came in */
-	__u32 device;                /* the same, as the FIB sees it: perhaps a VLAN device */
+	__u32 device;                /* where it came in, as the FIB sees it: perhaps a VLAN device */
 	__u32 counter;
 	__u32 member_counter;        /* NO_COUNTER: none */
 	__u32 identification;        /* of a fragment */

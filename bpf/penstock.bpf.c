@@ -33,7 +33,7 @@
 /* Only frames that are meant for this host: what a bridge or a promiscuous interface sees besides is not ours. */
 static __always_inline bool is_for_us(const struct xdp_md *ctx, const struct packet *p)
 {
-	const struct device *device = find_device(p->physical);
+	const struct device *device = find_device(ctx->ingress_ifindex);
 	const struct ethhdr *eth = (void *)(long)ctx->data;
 
 	if (!device || !(device->flags & DEVICE_RECEIVES) || (void *)(eth + 1) > frame_end(ctx))
@@ -53,7 +53,7 @@ STEP int find_vlan(struct xdp_md *ctx, struct packet *p)
 	if (!p || data + MAX_L3 > frame_end(ctx))
 		return 0;
 	__builtin_memset(&key, 0, sizeof(key));
-	key.physical = p->physical;
+	key.physical = ctx->ingress_ifindex;
 	key.tag[0].protocol = word[0];
 	key.tag[0].id = word[1] & bpf_htons(VLAN_ID);
 	if (p->tags > 1) {
@@ -68,10 +68,10 @@ STEP int find_vlan(struct xdp_md *ctx, struct packet *p)
 }
 
 /* One side at least may be ours. */
-static __always_inline int perhaps_ours(struct xdp_md *ctx, struct packet *p)
+static __always_inline int perhaps_ours(struct xdp_md *ctx, struct packet *p, bool frags)
 {
 	const struct control *c;
-	__u32 zero = 0;
+	__u32 zero = 0, frame_length;
 	int verdict;
 
 	c = bpf_map_lookup_elem(&control, &zero);
@@ -80,7 +80,8 @@ static __always_inline int perhaps_ours(struct xdp_md *ctx, struct packet *p)
 	p->epoch = READ_ONCE(c->epoch);
 	if (!is_for_us(ctx, p) || (p->tags && !find_vlan(ctx, p)))
 		return XDP_PASS;
-	if (is_ipv6(p) ? !read_ipv6(ctx, p) : !read_ipv4(ctx, p))
+	frame_length = frags ? (__u32)bpf_xdp_get_buff_len(ctx) : ctx->data_end - ctx->data;
+	if (is_ipv6(p) ? !read_ipv6(ctx, p, frame_length) : !read_ipv4(ctx, p, frame_length))
 		return XDP_PASS;
 	if (!is_tcp_or_udp(p->protocol))
 		return XDP_PASS;
@@ -168,10 +169,9 @@ static __always_inline int begin(struct xdp_md *ctx, bool frags)
 	packet.flags = flags;
 	packet.tags = tags;
 	packet.l3 = ETH_HLEN + tags * sizeof(*tag);
-	packet.physical = packet.device = ctx->ingress_ifindex;
+	packet.device = ctx->ingress_ifindex;
 	packet.member_counter = NO_COUNTER;
-	packet.frame_length = frags ? bpf_xdp_get_buff_len(ctx) : (__u32)(end - data);
-	return perhaps_ours(ctx, &packet);
+	return perhaps_ours(ctx, &packet, frags);
 }
 
 SEC("xdp")

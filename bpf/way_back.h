@@ -63,7 +63,7 @@ STEP int answer_by_flow(struct packet *p, __u32 owner, __u32 seed)
 	flow.machine_port = p->source_port;
 	flow.protocol = p->protocol;
 	j = flow_hash(&flow.client, flow.sent_port, flow.protocol, seed);
-	if (!find_flow(&flow, &known, j.c, j.b, FROM_MACHINE))
+	if (!find_flow(&flow, &known, j, FROM_MACHINE))
 		return ANSWER_UNKNOWN;
 	state = state_by_machine(p, word_state(known.word));
 	time = flow_time(p);
