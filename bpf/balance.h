@@ -264,6 +264,8 @@ static __always_inline int machine_of_flow(struct packet *p, const struct target
 {
 	int machine = follow_flow(p, target, frontend, seed);
 
+	if (machine == UNKNOWN_FLOW && p->flags & IS_ERROR)
+		return -REASON_ICMP;
 	if (machine == UNKNOWN_FLOW)
 		return start_flow(p, target, frontend, seed);
 	if (p->new_source_port != p->source_port)

@@ -238,6 +238,8 @@ STEP int insert_flow(const struct flow *flow, __u32 index, __u64 word)
 /* By a packet of the client. Its FIN or RST ends a flow; nothing that it sends opens one. */
 static __always_inline __u32 state_by_client(const struct packet *p, __u32 state)
 {
+	if (p->flags & IS_ERROR)
+		return state;
 	if (p->protocol == IPPROTO_TCP)
 		return p->tcp_flags & (TCP_FIN | TCP_RST) ? STATE_CLOSING : state;
 	return state == STATE_REPLIED ? STATE_OPEN : state;
@@ -246,6 +248,8 @@ static __always_inline __u32 state_by_client(const struct packet *p, __u32 state
 /* By a packet of the machine, which does not lie: so no flood of SYN or ACK packets makes a flow that is kept. */
 static __always_inline __u32 state_by_machine(const struct packet *p, __u32 state)
 {
+	if (p->flags & IS_ERROR)
+		return state;
 	if (p->protocol == IPPROTO_UDP)
 		return state == STATE_NEW ? STATE_REPLIED : state;
 	if (p->tcp_flags & (TCP_FIN | TCP_RST))

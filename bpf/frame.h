@@ -33,6 +33,11 @@ static __always_inline bool is_tcp_or_udp(__u8 protocol)
 	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
 }
 
+static __always_inline bool is_icmp(const struct packet *p)
+{
+	return p->protocol == (is_ipv6(p) ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+}
+
 /* The first packet of a TCP connection. */
 static __always_inline bool opens(const struct packet *p)
 {

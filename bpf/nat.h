@@ -8,7 +8,7 @@ static __always_inline void note_client(struct packet *p, __u32 frontend, const 
 {
 	struct seen_cells cells;
 
-	if (p->protocol == IPPROTO_TCP && !opens(p))
+	if (p->flags & IS_ERROR || (p->protocol == IPPROTO_TCP && !opens(p)))
 		return;
 	cells = seen_cells(&p->source, p->source_port, p->destination_port, p->protocol, frontend, c->flow_seed);
 	if (p->protocol == IPPROTO_TCP || !seen_when(cells, p->now))

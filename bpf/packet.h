@@ -30,6 +30,8 @@
 #define NEW_DESTINATION 32    /* `address` replaces the destination, else the source */
 #define STARTS_FLOW 64
 
+#define IS_ERROR 128           /* of ICMP; the addresses and ports are those of the packet that it is about */
+
 #define TCP_FIN 1
 #define TCP_SYN 2
 #define TCP_RST 4

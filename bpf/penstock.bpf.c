@@ -25,9 +25,11 @@
 #include "balance.h"
 #include "nexthop.h"
 #include "checksum.h"
+#include "icmp.h"
 #include "rewrite.h"
 #include "nat.h"
 #include "direct.h"
+#include "fragment.h"
 #include "way_back.h"
 
 /* Only frames that are meant for this host: what a bridge or a promiscuous interface sees besides is not ours. */
@@ -83,13 +85,16 @@ static __always_inline int perhaps_ours(struct xdp_md *ctx, struct packet *p, bo
 	frame_length = frags ? (__u32)bpf_xdp_get_buff_len(ctx) : ctx->data_end - ctx->data;
 	if (is_ipv6(p) ? !read_ipv6(ctx, p, frame_length) : !read_ipv4(ctx, p, frame_length))
 		return XDP_PASS;
-	if (!is_tcp_or_udp(p->protocol))
+	if (is_icmp(p)) {
+		if (!read_error(ctx, p))
+			return p->destination_cell & ADDRESS_FRONTEND ? hand_up(REASON_ICMP) : XDP_PASS;
+	} else if (p->flags & IS_LATER_FRAGMENT) {
+		if (p->destination_cell & ADDRESS_FRONTEND)
+			return hand_up(REASON_FRAGMENT);
+	} else if (!is_tcp_or_udp(p->protocol) || !read_ports(ctx, p)) {
 		return XDP_PASS;
+	}
 	p->now = clock();
-	if (p->flags & IS_LATER_FRAGMENT)
-		return XDP_PASS;
-	if (!read_ports(ctx, p))
-		return XDP_PASS;
 	p->new_source_port = p->source_port;
 	p->new_destination_port = p->destination_port;
 	if (p->destination_cell & ADDRESS_FRONTEND) {
@@ -97,13 +102,13 @@ static __always_inline int perhaps_ours(struct xdp_md *ctx, struct packet *p, bo
 		if (verdict != GO_ON)
 			return verdict;
 	}
-	if (is_machine(&p->destination, p->destination_hash, p->destination_cell, p->epoch))
+	if (is_machine(&p->destination, p->destination_hash, p->destination_cell, p->epoch)) {
+		if (p->flags & (IS_ERROR | IS_LATER_FRAGMENT))
+			return XDP_PASS;
 		return note_direct_client(p, c->flow_seed);
-	if (p->source_cell & ADDRESS_MACHINE) {
-		verdict = way_back(ctx, p, c);
-		if (verdict != GO_ON)
-			return verdict;
 	}
+	if (p->source_cell & ADDRESS_MACHINE)
+		return way_back(ctx, p, c);
 	if (p->destination_cell & ADDRESS_FRONTEND)
 		return hand_up(REASON_NO_SUCH_ENDPOINT);
 	return XDP_PASS;
@@ -115,7 +120,7 @@ static __always_inline int begin(struct xdp_md *ctx, bool frags)
 	const struct ethhdr *eth = data;
 	const struct vlan_header *tag;
 	__u32 source, destination, tags = 0, flags = 0;
-	__u8 source_cell, destination_cell;
+	__u8 source_cell, destination_cell, protocol;
 	struct packet packet;
 	__be16 type;
 
@@ -143,6 +148,7 @@ static __always_inline int begin(struct xdp_md *ctx, bool frags)
 
 		if ((void *)(ip + 1) > end)
 			return XDP_PASS;
+		protocol = ip->protocol;
 		source = hash_word(TABLE_SEED, ip->saddr);
 		destination = hash_word(TABLE_SEED, ip->daddr);
 	} else if (type == bpf_htons(ETH_P_IPV6)) {
@@ -150,6 +156,7 @@ static __always_inline int begin(struct xdp_md *ctx, bool frags)
 
 		if ((void *)(ip + 1) > end)
 			return XDP_PASS;
+		protocol = ip->nexthdr;
 		source = hash_address((void *)&ip->saddr);
 		destination = hash_address((void *)&ip->daddr);
 		flags = IS_IPV6;
@@ -158,7 +165,9 @@ static __always_inline int begin(struct xdp_md *ctx, bool frags)
 	}
 	source_cell = cell_of(source);
 	destination_cell = cell_of(destination);
-	if (!(destination_cell & (ADDRESS_FRONTEND | ADDRESS_MACHINE)) && !(source_cell & ADDRESS_MACHINE))
+	/* An error's addresses need not be ours: what it is about may be. */
+	if (!(destination_cell & (ADDRESS_FRONTEND | ADDRESS_MACHINE)) && !(source_cell & ADDRESS_MACHINE) &&
+	    protocol != IPPROTO_ICMP && protocol != IPPROTO_ICMPV6)
 		return XDP_PASS;
 
 	__builtin_memset(&packet, 0, sizeof(packet));

@@ -49,13 +49,11 @@ static __always_inline bool rewrite_ipv4(const struct xdp_md *ctx, const struct 
 {
 	struct iphdr *ip = l3_header(ctx, p);
 	sum_t change;
-	__u32 before;
 
 	if ((void *)(ip + 1) > frame_end(ctx))
 		return false;
-	before = p->flags & NEW_DESTINATION ? p->destination.words[3] : p->source.words[3];
-	change = sum_change32(0, before, p->address.words[3]);
-	if (!(p->flags & IS_LATER_FRAGMENT) && !rewrite_ports(ctx, p, change))
+	change = sum_change32(0, p->flags & NEW_DESTINATION ? ip->daddr : ip->saddr, p->address.words[3]);
+	if (!(p->flags & (IS_LATER_FRAGMENT | IS_ERROR)) && !rewrite_ports(ctx, p, change))
 		return false;
 	if (p->flags & NEW_DESTINATION)
 		ip->daddr = p->address.words[3];
@@ -77,7 +75,7 @@ static __always_inline bool rewrite_ipv6(const struct xdp_md *ctx, const struct 
 	if ((void *)(ip + 1) > frame_end(ctx))
 		return false;
 	change = sum_change_address(0, p->flags & NEW_DESTINATION ? &p->destination : &p->source, &p->address);
-	if (!(p->flags & IS_LATER_FRAGMENT) && !rewrite_ports(ctx, p, change))
+	if (!(p->flags & (IS_LATER_FRAGMENT | IS_ERROR)) && !rewrite_ports(ctx, p, change))
 		return false;
 	__builtin_memcpy(p->flags & NEW_DESTINATION ? &ip->daddr : &ip->saddr, &p->address, sizeof(p->address));
 	if (whither == TO_WIRE)
@@ -85,8 +83,10 @@ static __always_inline bool rewrite_ipv6(const struct xdp_md *ctx, const struct 
 	return true;
 }
 
-static __always_inline bool rewrite(const struct xdp_md *ctx, const struct packet *p, int whither)
+static __always_inline bool rewrite(struct xdp_md *ctx, const struct packet *p, int whither)
 {
+	if (p->flags & IS_ERROR && !rewrite_error(ctx, p))
+		return false;
 	return is_ipv6(p) ? rewrite_ipv6(ctx, p, whither) : rewrite_ipv4(ctx, p, whither);
 }
 

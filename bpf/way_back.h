@@ -135,28 +135,43 @@ static __always_inline int answer_by_owner(struct packet *p, __u32 owner, __u32 
 	return GO_ON;
 }
 
-static __always_inline int way_back(struct xdp_md *ctx, struct packet *p, const struct control *c)
+/* Sets what is to be written. GO_ON: translate. */
+static __always_inline int find_answer(struct packet *p, const struct control *c)
 {
-	int answer = ANSWER_UNKNOWN, verdict, hop;
 	__u32 way, backend, owner;
+	int answer = ANSWER_UNKNOWN;
 
 	way = way_of(&p->source, p->source_hash, p->source_port, p, &backend);
 	owner = way ? way & WAY_INDEX : WAY_NOBODY;
 	if (!way && !(p->source_cell & ADDRESS_RING))
-		return GO_ON;
+		return XDP_PASS;
 	if (way & WAY_SHARED || p->source_cell & ADDRESS_RING || is_contested(backend))
 		answer = answer_by_flow(p, owner, c->flow_seed);
 	if (answer == ANSWER_DIRECT)
 		return hand_up(REASON_DIRECT);
-	if (answer == ANSWER_UNKNOWN) {
-		if (owner == WAY_NOBODY)
-			return GO_ON;
-		verdict = answer_by_owner(p, owner, backend, c->flow_seed);
+	if (answer == ANSWER_TRANSLATED)
+		return GO_ON;
+	if (owner == WAY_NOBODY)
+		return XDP_PASS;
+	return answer_by_owner(p, owner, backend, c->flow_seed);
+}
+
+static __always_inline int way_back(struct xdp_md *ctx, struct packet *p, const struct control *c)
+{
+	int verdict, hop;
+
+	if (p->flags & IS_LATER_FRAGMENT) {
+		if (!recall_fragment(p))
+			return hand_up(REASON_FRAGMENT);
+	} else {
+		verdict = find_answer(p, c);
 		if (verdict != GO_ON)
 			return verdict;
 	}
 	if (p->hop_limit <= 1)
 		return hand_up(REASON_HOP_LIMIT);
+	if (p->flags & IS_FIRST_FRAGMENT)
+		note_fragment(p);
 	hop = hop_to_client(ctx, p, c);
 	return leave(ctx, p, hop);
 }
