@@ -1,12 +1,15 @@
 // The program under test with its maps, in a network where every answer is known.
 
+import type { Counters } from '../../../src/dataplane/dataplane.ts';
 import { loadProgram } from '../../../src/dataplane/xdp/kernel/load.ts';
 import type { LoadedProgram } from '../../../src/dataplane/xdp/kernel/program.ts';
 import type { TestResult } from '../../../src/dataplane/xdp/kernel/test-run.ts';
 import type { Image } from '../../../src/dataplane/xdp/memory/image.ts';
 import * as layout from '../../../src/dataplane/xdp/memory/layout.ts';
 import { diff } from '../../../src/forwarding/diff.ts';
-import type { ForwardingTable } from '../../../src/forwarding/table.ts';
+import { type Entry, endpointKey, type ForwardingTable } from '../../../src/forwarding/table.ts';
+import { ip } from '../../../src/forwarding/testing/declare.ts';
+import type { Transport } from '../../../src/resources/address.ts';
 import { macBytes } from '../frame/address.ts';
 import { encode } from '../frame/encode.ts';
 import { mark, type Sent, type Step } from '../rows/row.ts';
@@ -140,7 +143,32 @@ export class Gateway {
     }
   }
 
-  /** Names (without `REASON_`) and counts of what packets were passed for. */
+  /** Of the rule for this very endpoint. */
+  counters(transport: Transport, address: string, port: number): Counters {
+    const entry = this.#entry(transport, address, port);
+    const counters = this.#image.census.counters(entry);
+    if (counters === undefined) throw new Error(`nothing is counted for ${endpointKey(entry.endpoint)}`);
+    return counters;
+  }
+
+  /** Of a member of the ring behind a balanced frontend's port 80. */
+  memberCounters(address: string, member: string): Counters {
+    const { target } = this.#entry('tcp', address, 80);
+    const counters =
+      target.kind === 'balanced' ? this.#image.census.memberCounters(target.ring, ip(member)) : undefined;
+    if (counters === undefined) throw new Error(`nothing is counted for ${member}`);
+    return counters;
+  }
+
+  #entry(transport: Transport, address: string, port: number): Entry {
+    const key = endpointKey({ address: ip(address), transport, port });
+    const rules = [...this.#table.loadBalancers.values()].flatMap(({ rules: all }) => [...all.values()]);
+    const entry = rules.find(({ entries }) => entries.has(key))?.entries.get(key);
+    if (entry === undefined) throw new Error(`there is no rule for ${key}`);
+    return entry;
+  }
+
+  /** Counts by reason, in the order of `reasonNames`. */
   reasons(): readonly number[] {
     return this.program.perCpuSums('reasons');
   }
