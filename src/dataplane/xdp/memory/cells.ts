@@ -80,7 +80,7 @@ export class Cells {
           (ring[at] ? addressBit.ring : 0);
         word |= bits << (byte * 8);
       }
-      if (this.#store.get(cell >> 2) !== word) this.#store.release(cell >> 2, word);
+      if (this.#store.get(cell >> 2) !== word) this.#store.put(cell >> 2, word);
     }
   }
 
@@ -91,6 +91,6 @@ export class Cells {
     if (count !== (by > 0 ? 1 : 0)) return;
     const bit = addressBit[kind] << ((cell & 3) * 8);
     const word = this.#store.get(cell >> 2);
-    this.#store.release(cell >> 2, by > 0 ? word | bit : word & ~bit);
+    this.#store.put(cell >> 2, by > 0 ? word | bit : word & ~bit);
   }
 }

@@ -57,6 +57,7 @@ export function* reconcileSteps(
     if (at % 512 === 511) yield;
   }
   for (const [at, entry] of added.entries()) {
+    if (at % 32 === 0) entries.fetch(added, at, at + 32);
     entries.add(entry);
     if (at % 512 === 511) yield;
   }

@@ -192,7 +192,7 @@ export class Rings {
     const place = this.#versions.newest(index);
     this.#rings.put(index * ringStride + rangesAt + place * 2, rangeGone);
     this.#rings.put(index * ringStride + rangesAt + place * 2 + 1, 0);
-    this.#rings.release(index * ringStride + ring.number / 4, number);
+    this.#rings.put(index * ringStride + ring.number / 4, number);
     this.#setRange(index, 0, 0);
     this.#undo.push(() => {
       this.#byNumber.delete(number);

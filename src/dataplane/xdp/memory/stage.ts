@@ -37,6 +37,7 @@ export function* changeSteps(parts: Parts, entries: Entries, change: Change): Ge
     if (at % 512 === 511) yield;
   }
   for (const [at, entry] of change.added.entries()) {
+    if (at % 32 === 0) entries.fetch(change.added, at, at + 32);
     entries.add(entry);
     if (at % 512 === 511) yield;
   }

@@ -13,7 +13,10 @@ export class Store {
     return this.words[at] as number;
   }
 
-  /** Seen by packets some time before the next `release`. */
+  /**
+   * Seen by packets some time before the next `release`. That is early enough for all that a change stages, in whatever
+   * order: whether packets see a bit of it before others, it is nothing to them until the epoch is stored.
+   */
   put(at: number, value: number): void {
     this.words[at] = value;
   }

@@ -59,6 +59,14 @@ export class Table {
   }
 
   /**
+   * Has the memory where a key is looked for fetched: many such waits at a time take little longer than one. The answer
+   * means nothing, but has to be used for the load not to be left out.
+   */
+  fetch(address: Int32Array, key: number): number {
+    return this.#store.get((tableHash(address, key) & this.#mask) * this.#stride + keyAt);
+  }
+
+  /**
    * A place for a key that has none, with the address written and the home's reach long enough. It is nobody's until
    * `show`: its content has to be written before. Throws `Full`.
    */
@@ -73,7 +81,7 @@ export class Table {
       }
       const homeKey = (home & this.#mask) * this.#stride + keyAt;
       const before = this.#store.get(homeKey);
-      if (before >>> 24 < probe) this.#store.release(homeKey, (before & keyBits) | (probe << 24));
+      if (before >>> 24 < probe) this.#store.put(homeKey, (before & keyBits) | (probe << 24));
       return index;
     }
     throw new Full(this.#map);
@@ -82,14 +90,14 @@ export class Table {
   /** Lets packets find the entry. */
   show(index: number, key: number): void {
     const at = index * this.#stride + keyAt;
-    this.#store.release(at, (this.#store.get(at) & ~keyBits) | key);
+    this.#store.put(at, (this.#store.get(at) & ~keyBits) | key);
     this.#used += 1;
   }
 
   /** Frees a place whose content says that there is nothing. */
   empty(index: number): void {
     const at = index * this.#stride + keyAt;
-    this.#store.release(at, this.#store.get(at) & ~keyBits);
+    this.#store.put(at, this.#store.get(at) & ~keyBits);
     this.#used -= 1;
   }
 

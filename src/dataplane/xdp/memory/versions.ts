@@ -54,19 +54,19 @@ export class Versions {
   /** Stages what was written to the place that `open` gave. */
   close(index: number, place: Place): void {
     if (!this.isStaged(index)) this.staged.push(index);
-    this.#store.release(index * this.#stride + this.#offset, ((this.#epochs.current + 1) << 1) | place);
+    this.#store.put(index * this.#stride + this.#offset, ((this.#epochs.current + 1) << 1) | place);
   }
 
   /** After the grace period: the newer content always holds. */
   settle(index: number): void {
     const at = index * this.#stride + this.#offset;
-    this.#store.release(at, this.#store.get(at) & 1);
+    this.#store.put(at, this.#store.get(at) & 1);
   }
 
   /** Before publishing: the older content always holds. */
   rollBack(index: number): void {
     const at = index * this.#stride + this.#offset;
-    this.#store.release(at, (this.#store.get(at) & 1) ^ 1);
+    this.#store.put(at, (this.#store.get(at) & 1) ^ 1);
   }
 
   /** After a restart: settles what was published (its grace period is over), rolls back what was not. Returns the place. */
@@ -75,7 +75,7 @@ export class Versions {
     const version = this.#store.get(at);
     if (version >>> 1 === 0) return version & 1;
     const place = version >>> 1 > this.#epochs.current ? (version & 1) ^ 1 : version & 1;
-    this.#store.release(at, place);
+    this.#store.put(at, place);
     return place;
   }
 }
