@@ -29,7 +29,11 @@ export default defineConfig({
       {
         test: {
           name: 'kernel',
-          include: ['src/**/*.kernel.test.ts', 'test/packets/**/*.kernel.test.ts'],
+          include: [
+            'test/bpf/**/*.kernel.test.ts',
+            'src/**/*.kernel.test.ts',
+            'test/packets/**/*.kernel.test.ts',
+          ],
           testTimeout: 60_000,
           hookTimeout: 60_000,
           fileParallelism: false,
