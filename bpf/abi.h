@@ -264,7 +264,7 @@ struct fragment {
 
 /* reasons: what became of packets that are ours or might be. Index of a per-CPU counter. */
 enum reason {
-	REASON_FORWARDED = 0,
+	REASON_FORWARDED = 0,        /* these two are not counted: each packet sent on is in its rows of `counters` */
 	REASON_TRANSMITTED,          /* sent back by the interface it came in (XDP_TX) */
 	/* handed to nftables untouched */
 	REASON_HAIRPIN,              /* the client is a machine itself */
