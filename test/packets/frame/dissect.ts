@@ -116,11 +116,13 @@ function ipv4(reader: Reader, available: number): boolean {
   const destination = sum(reader.take('ip.destination', 4));
   reader.take('ip.options', length - 20);
   reader.check('ip', sum(reader.frame, start, start + length), true);
-  if (total < length) return false;
-  const end = Math.min(start + total, available);
+  // What is quoted need not be whole, and some hosts change its length: whatever is there belongs to it.
+  const quoted = reader.prefix !== '';
+  if (total < length && !quoted) return false;
+  const end = quoted ? available : Math.min(start + total, available);
   const complete = start + total <= available && (fragment & 0x3fff) === 0;
   if ((fragment & 0x1fff) !== 0) return body(reader, end, false);
-  const pseudo = source + destination + protocol + total - length;
+  const pseudo = source + destination + protocol + Math.max(total - length, 0);
   return transport(reader, { protocol, pseudo, end, complete });
 }
 
@@ -133,7 +135,7 @@ function ipv6(reader: Reader, available: number): boolean {
   const source = sum(reader.take('ip.source', 16));
   const destination = sum(reader.take('ip.destination', 16));
   const announced = reader.at + length;
-  const end = Math.min(announced, available);
+  const end = reader.prefix === '' ? Math.min(announced, available) : available;
   let complete = announced <= available;
   for (;;) {
     if (protocol === 44) {

@@ -15,6 +15,9 @@ const machine6: End = ['fd01::1', 8080];
 const door: End = [front, doors.machine];
 const door6: End = [front6, doors.machine];
 
+const asked = from(udp(client, door));
+const asked6 = from(udp(client6, door6));
+
 const answered = tcp(door, client, { ttl: 61, payload: bytes(64) });
 const answered6 = tcp(door6, client6, { ttl: 61, payload: bytes(64) });
 const answeredUdp = udp(door, client, { ttl: 61, payload: bytes(64) });
@@ -70,7 +73,12 @@ export const errors: readonly Row[] = [
     { name: `to the client: ${name}, IPv6`, frame: back6(sent6, fields), becomes: toClient6 },
   ]),
   { name: 'to the machine: about UDP', frame: about(answeredUdp, { type: 3, code: 3 }), becomes: toMachine },
-  { name: 'to the client: about UDP', frame: back(sentUdp, { type: 3, code: 3 }), becomes: toClient },
+  {
+    name: 'to the client: about UDP',
+    before: [asked],
+    frame: back(sentUdp, { type: 3, code: 3 }),
+    becomes: toClient,
+  },
   {
     name: 'to the machine: about UDP, IPv6',
     frame: about6(answeredUdp6, { type: 1, code: 4 }),
@@ -78,6 +86,7 @@ export const errors: readonly Row[] = [
   },
   {
     name: 'to the client: about UDP, IPv6',
+    before: [asked6],
     frame: back6(sentUdp6, { type: 1, code: 4 }),
     becomes: toClient6,
   },
@@ -87,17 +96,25 @@ export const errors: readonly Row[] = [
     becomes: toMachine,
   },
   {
+    name: 'to the client: about UDP, of one who did not ask',
+    frame: back(sentUdp, { type: 3, code: 3 }),
+    becomes: untouched('DIRECT'),
+  },
+  {
     name: 'to the client: about UDP without a checksum',
+    before: [asked],
     frame: back(udp(client, machine, { noChecksum: true }), { type: 3, code: 3 }),
     becomes: toClient,
   },
   {
     name: 'to the client: from the machine itself',
+    before: [asked],
     frame: back(sentUdp, { type: 3, code: 3 }, machine[0]),
     becomes: toClient,
   },
   {
     name: 'to the client: from the machine itself, IPv6',
+    before: [asked6],
     frame: back6(sentUdp6, { type: 1, code: 4 }, machine6[0]),
     becomes: toClient6,
   },
@@ -123,7 +140,7 @@ export const errors: readonly Row[] = [
       becomes: toClient,
     },
   ]),
-  ...[48, 56, 57, 58, 60, 80].flatMap((count): Row[] => [
+  ...[48, 56, 58, 59, 60, 80].flatMap((count): Row[] => [
     {
       name: `to the machine: ${count} bytes quoted, IPv6`,
       frame: about6(answered6, { type: 3, bytes: count }),
@@ -188,7 +205,7 @@ export const errors: readonly Row[] = [
   {
     name: 'to the machine: about a port that is nobody’s',
     frame: about(tcp([front, 9], client), { type: 11 }),
-    becomes: untouched('ICMP'),
+    becomes: untouched(),
   },
   {
     name: 'to the machine: the quote is from another address than the error goes to',
@@ -290,9 +307,9 @@ export const errors: readonly Row[] = [
     becomes: forwarded({ from: [twin, 0], quote: { to: [twin, 702] } }),
   },
   {
-    name: 'to the client: of a tracked flow that nobody knows',
+    name: 'to the client: of a tracked flow that nobody knows, which may be older than the second rule',
     frame: back(tcp(client, ['10.1.0.6', 8080]), { type: 11 }),
-    becomes: untouched('ICMP'),
+    becomes: forwarded({ from: [twin, 0], quote: { to: [twin, 701] } }),
   },
   {
     name: 'a redirect is the kernel’s',
