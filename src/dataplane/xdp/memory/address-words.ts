@@ -63,6 +63,12 @@ function putGroup(words: Int32Array, group: number, value: number): void {
   words[group >> 1] = (words[group >> 1] as number) | (swapped << ((group & 1) * 16));
 }
 
+/** The last word of what is an IPv4 address; 0 for others. */
+export function inetOf(words: Int32Array): number {
+  const isMapped = words[0] === 0 && words[1] === 0 && words[2] === (0xffff0000 | 0);
+  return isMapped ? (words[3] as number) : 0;
+}
+
 /** The text of four words; the inverse of `readAddress`. */
 export function writeAddress(words: ArrayLike<number>): string {
   const bytes: number[] = [];

@@ -127,12 +127,9 @@ export class Backends {
   recover(index: number): number {
     const place = this.versions.recover(index);
     const value = this.#way(index, place);
-    if (this.table.key(index) !== 0) {
-      if (value === 0) this.table.empty(index);
-      return value;
-    }
-    if (value !== 0) this.#store.put(index * stride + waysAt + place, 0);
-    return 0;
+    if (this.table.key(index) === 0) return 0;
+    if (value === 0) this.table.empty(index);
+    return value;
   }
 
   #way(index: number, place: Place): number {

@@ -2,7 +2,7 @@
 
 import { protocolNumber } from '../../../forwarding/hash.ts';
 import type { Endpoint, Entry, Target } from '../../../forwarding/table.ts';
-import { readAddress } from './address-words.ts';
+import { inetOf, readAddress } from './address-words.ts';
 import { affinityOf, kindOf, type TargetWords } from './frontends.ts';
 import { keyOf } from './hash.ts';
 import { affinityNumber, handedUpMachine, targetKind } from './layout.ts';
@@ -121,8 +121,11 @@ export class Entries {
     let to: number;
     let kind: number;
     let affinity = 0;
+    let inet = 0;
     if (target.kind === 'nat') {
-      to = backends.use(readAddress(target.address, this.#machine), false);
+      const machine = readAddress(target.address, this.#machine);
+      to = backends.use(machine, false);
+      inet = inetOf(machine);
       kind = target.masquerade ? targetKind.handUp : ways.join(to, WaysBack.key(port, key), index);
       if (target.masquerade) affinity = handedUpMachine;
     } else {
@@ -133,7 +136,7 @@ export class Entries {
     }
     const how = port | (kind << 16) | (affinity << 24);
     const serial = earlier !== undefined && flowsGoOn(earlier, to, how) ? earlier.serial : serials.take();
-    return { to, how, counter: counters.take(), serial };
+    return { to, how, counter: counters.take(), serial, inet };
   }
 }
 

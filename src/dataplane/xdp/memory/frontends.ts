@@ -11,6 +11,7 @@ import { type Epochs, type Place, Versions } from './versions.ts';
 const stride = frontend.size / 4;
 const targetsAt = frontend.targets / 4;
 const targetStride = target.size / 4;
+const inetAt = frontend.inet / 4;
 
 /** What `struct target` says, in words. */
 export interface TargetWords {
@@ -19,6 +20,8 @@ export interface TargetWords {
   how: number;
   counter: number;
   serial: number;
+  /** The machine's IPv4 address as loaded from network order; 0 where there is none. */
+  inet: number;
 }
 
 export function kindOf(how: number): number {
@@ -88,6 +91,7 @@ export class Frontends {
       how: this.#store.get(at + 1),
       counter: this.#store.get(at + 2),
       serial: this.#store.get(at + 3),
+      inet: this.#store.get(index * stride + inetAt + place),
     };
   }
 
@@ -135,22 +139,19 @@ export class Frontends {
     const place = this.versions.recover(index);
     const at = index * stride + targetsAt + place * targetStride;
     const kind = kindOf(this.#store.get(at + 1));
-    if (this.table.key(index) !== 0) {
-      if (kind !== targetKind.none) return true;
-      this.table.empty(index);
-    } else if (kind !== targetKind.none) {
-      this.#write(index, place, none);
-    }
-    return false;
+    if (this.table.key(index) === 0) return false;
+    if (kind === targetKind.none) this.table.empty(index);
+    return kind !== targetKind.none;
   }
 
-  #write(index: number, place: Place, { to, how, counter, serial }: TargetWords): void {
+  #write(index: number, place: Place, { to, how, counter, serial, inet }: TargetWords): void {
     const at = index * stride + targetsAt + place * targetStride;
     this.#store.put(at, to);
     this.#store.put(at + 1, how);
     this.#store.put(at + 2, counter);
     this.#store.put(at + 3, serial);
+    this.#store.put(index * stride + inetAt + place, inet);
   }
 }
 
-const none: TargetWords = { to: 0, how: 0, counter: 0, serial: 0 };
+const none: TargetWords = { to: 0, how: 0, counter: 0, serial: 0, inet: 0 };

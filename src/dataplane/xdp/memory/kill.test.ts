@@ -64,6 +64,7 @@ async function takeUp(
   before: ForwardingTable,
   after: ForwardingTable,
   flows: readonly FiveTuple[],
+  fills: { readonly before: unknown; readonly after: unknown },
 ): Promise<void> {
   const published = new Reader(memory).epoch === 2;
   const seen = published ? after : before;
@@ -71,6 +72,8 @@ async function takeUp(
   const image = await Image.attach(memory, options);
   expectTable(new Reader(memory), seen, flows);
   expect(image.stamp?.revision).toBe(published ? 2 : 1);
+  // Nothing that only the killed one knew of is left.
+  expect(image.census.fill()).toEqual(published ? fills.after : fills.before);
   await image.reconcile(after);
   expectTable(new Reader(memory), seen, flows);
   image.publish(stampOf(3));
@@ -99,7 +102,10 @@ test('killed at any store', async () => {
         await image.reconcile(before);
         image.publish(stampOf(1));
         await image.settled();
-        const all = await commitMortal(copyOf(start), before, after, 1_000_000);
+        const whole = copyOf(start);
+        const all = await commitMortal(whole, before, after, 1_000_000);
+        const done = await Image.attach(whole, options);
+        const fills = { before: image.census.fill(), after: done.census.fill() };
         // A cut at every store of small changes; of large ones here and there, elsewhere in each run.
         const stride = Math.ceil((all + 1) / 60);
         for (let left = salt % stride; left <= all; left += stride) {
@@ -112,7 +118,7 @@ test('killed at any store', async () => {
               if (!(error instanceof Killed)) throw error;
             },
           );
-          await takeUp(memory, before, after, flows);
+          await takeUp(memory, before, after, flows, fills);
         }
       },
     ),

@@ -40,7 +40,7 @@ export const frontend = {
   reach: 19,
   version: 20,
   targets: 24,
-  spare: 56,
+  inet: 56,
 } as const;
 
 /** `struct backend` */
