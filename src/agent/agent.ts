@@ -13,7 +13,8 @@ import { createDataPlane, type DataPlaneOptions, removeOtherDataPlanes } from '.
 import { notifyServiceManager } from './service-manager.ts';
 import { penstockVersion } from './version.ts';
 
-export interface AgentOptions extends Pick<DataPlaneOptions, 'dataplane' | 'interfaces' | 'flowTableSize'> {
+export interface AgentOptions
+  extends Pick<DataPlaneOptions, 'dataplane' | 'interfaces' | 'flowTableSize' | 'object'> {
   /** Holds `penstock.db`; made when missing. */
   readonly stateDirectory: string;
   /** `unix:/path`, `host:port` or `tcp://host:port`. */

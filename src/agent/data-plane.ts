@@ -1,5 +1,6 @@
 // Which data plane an agent runs on; only the chosen one is loaded, for the other's libraries may be missing.
 import type { DataPlane } from '../dataplane/dataplane.ts';
+import type { ProgramObject } from '../dataplane/xdp/object.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
 export interface DataPlaneOptions {
@@ -8,6 +9,8 @@ export interface DataPlaneOptions {
   readonly interfaces: readonly string[] | 'auto';
   /** For XDP: how many flows of balanced and other tracked rules can be kept, at least 1. */
   readonly flowTableSize: number;
+  /** For XDP: another program than the one of this package. */
+  readonly object?: ProgramObject;
   /** Private to this agent. */
   readonly scratchDirectory: string;
   /** Lets exactly these interfaces take packets with a source address of this host. */
@@ -26,8 +29,8 @@ export async function createDataPlane(options: DataPlaneOptions): Promise<DataPl
     }
     case 'xdp': {
       const { XdpDataPlane } = await import('../dataplane/xdp/plane.ts');
-      const { interfaces, flowTableSize, acceptLocalSources } = options;
-      return new XdpDataPlane({ logger, scratchDirectory, interfaces, flowTableSize, acceptLocalSources });
+      const { dataplane: _, ...rest } = options;
+      return new XdpDataPlane(rest);
     }
   }
 }

@@ -1,6 +1,7 @@
 // The program in the kernel together with the picture of its memory: built, found again after a restart, or replaced.
 import { randomBytes } from 'node:crypto';
 import { attach } from './kernel/attach.ts';
+import { detachMoved } from './kernel/detach-moved.ts';
 import { gracePeriod } from './kernel/grace.ts';
 import { loadProgram } from './kernel/load.ts';
 import type { PinDirectory } from './kernel/pin-directory.ts';
@@ -105,6 +106,7 @@ export async function growEngine(
  * to the next. The others' pins are removed; who still has one open closes it.
  */
 export async function switchTo(directory: PinDirectory, engine: Engine): Promise<void> {
+  detachMoved(directory);
   for (const { ifindex } of pinnedLinks(directory)) attach(directory, engine.program, ifindex);
   await gracePeriod();
   const others = names(directory.programs).map(Number);
@@ -144,8 +146,10 @@ function readImage(program: LoadedProgram): Promise<Image> {
   return Image.attach(memoryOf(program), { shards: 2 ** (program.settings.counter_shift ?? 0), gracePeriod });
 }
 
-/** The arrays that the agent writes. */
+/** The arrays that the agent writes. Throws `Mismatch` for a program that has others. */
 export function memoryOf(program: LoadedProgram): Memory {
+  const missing = mapNames.find((name) => !program.maps.has(name));
+  if (missing !== undefined) throw new Mismatch(`the program has no map ${missing}`);
   const entries = mapNames.map((name) => [name, program.memory(name)] as const);
   return Object.fromEntries(entries) as unknown as Memory;
 }

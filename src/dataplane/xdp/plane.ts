@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import type { Change } from '../../forwarding/change.ts';
 import type { Entry, ForwardingTable, Ring, RingMember } from '../../forwarding/table.ts';
 import {
+  CommitFailed,
   type Counters,
   type DataPlane,
   DataPlaneUnavailable,
@@ -25,6 +26,8 @@ import {
   openGate,
   switchTo,
 } from './engine.ts';
+import { mayRun } from './interfaces.ts';
+import { KernelError } from './kernel/kernel-error.ts';
 import { openPinDirectory, type PinDirectory } from './kernel/pin-directory.ts';
 import { removeAll } from './kernel/remove-all.ts';
 import { flowFill } from './memory/flow-fill.ts';
@@ -33,6 +36,7 @@ import { defaultShape, type Shape } from './memory/shape.ts';
 import type { MemoryStamp } from './memory/stamp.ts';
 import { DoesNotFit } from './memory/trouble.ts';
 import { type ProgramObject, shippedObject } from './object.ts';
+import { isPinned, pinAgain } from './pins.ts';
 import { Presence } from './presence.ts';
 import { reasonsOf } from './reasons.ts';
 import { possibleCpus } from './settings.ts';
@@ -42,6 +46,8 @@ export interface XdpOptions {
   readonly interfaces: readonly string[] | 'auto';
   /** How many flows of balanced and other tracked rules can be kept. */
   readonly flowTableSize: number;
+  /** Default: the one that ships with this package. */
+  readonly object?: ProgramObject;
   /** Private to this process. */
   readonly scratchDirectory?: string;
   /** Lets exactly these interfaces take packets with a source address of this host. */
@@ -56,7 +62,7 @@ interface Held {
 }
 
 /** Every so many checks, the rules of the completing table are looked at too (that costs a process). */
-const checksPerCompletionCheck = 10;
+const checksPerCompletionCheck = 3;
 
 export class XdpDataPlane implements DataPlane {
   readonly kind = 'xdp';
@@ -65,6 +71,8 @@ export class XdpDataPlane implements DataPlane {
   #held: Held | undefined;
   #engine: Engine | undefined;
   #presence: Presence | undefined;
+  /** Whether the program has been on all of its interfaces: what happens to one later is no reason to end. */
+  #appeared = false;
   #checks = 0;
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -80,6 +88,7 @@ export class XdpDataPlane implements DataPlane {
       const { nftables, held } = await this.#openBoth();
       try {
         this.#held = held;
+        await mayRun(held.directory, this.#options.interfaces);
         this.#engine = await findEngine(held.directory, held.object);
         const version = `XDP, completed by ${nftables.version}`;
         const stamp = this.#engine && isGateOpen(this.#engine) ? this.#engine.image.stamp : undefined;
@@ -99,6 +108,7 @@ export class XdpDataPlane implements DataPlane {
       const { directory, object } = this.#open();
       await this.#nftables.load(table, stamp);
       this.#engine ??= await buildEngine(directory, object, this.#shapeFor(table));
+      this.#keepPinned();
       await this.#staged((engine) => engine.image.reconcile(table));
       this.#publish(stamp);
       await this.#appear();
@@ -108,7 +118,7 @@ export class XdpDataPlane implements DataPlane {
   commit(change: Change, stamp: Stamp): Promise<void> {
     return this.#inTurn(async () => {
       this.#open();
-      await this.#staged((engine) => engine.image.stage(change));
+      await this.#stagedToCommit(change);
       try {
         await this.#nftables.commit(change, stamp);
       } catch (error) {
@@ -161,17 +171,23 @@ export class XdpDataPlane implements DataPlane {
     return this.#inTurn(async () => {
       const verdict = await this.#nftables.verify();
       if (verdict.kind === 'damaged') return verdict;
-      const presence = this.#presence;
-      if (presence === undefined) return { kind: 'damaged', detail: 'the XDP program does not run' };
+      const [presence, engine] = [this.#presence, this.#engine];
+      if (presence === undefined || engine === undefined) {
+        return { kind: 'damaged', detail: 'the XDP program does not run' };
+      }
+      const { directory } = this.#open();
+      if (!isPinned(directory, engine)) {
+        return { kind: 'damaged', detail: `what was pinned in ${directory.path} is gone` };
+      }
       const missing = presence.missing();
       if (missing.length > 0) {
         return { kind: 'damaged', detail: `the XDP program is gone from ${missing.join(', ')}` };
       }
       this.#checks += 1;
-      if (this.#checks % checksPerCompletionCheck === 0 && !(await presence.completed())) {
-        return { kind: 'damaged', detail: 'the table inet penstock_xdp is gone or was changed' };
-      }
-      return verdict;
+      if (this.#checks % checksPerCompletionCheck !== 0) return verdict;
+      if (presence.isRefused) await presence.ensure();
+      if (await presence.completed()) return verdict;
+      return { kind: 'damaged', detail: 'the table inet penstock_xdp is gone or was changed' };
     });
   }
 
@@ -198,7 +214,7 @@ export class XdpDataPlane implements DataPlane {
 
   /** Both halves say what they lack, so that an operator mends all of it at once. */
   async #openBoth(): Promise<{ readonly nftables: KernelState; readonly held: Held }> {
-    const [nftables, held] = await Promise.allSettled([this.#nftables.open(), openOwn()]);
+    const [nftables, held] = await Promise.allSettled([this.#nftables.open(), openOwn(this.#options.object)]);
     if (nftables.status === 'fulfilled' && held.status === 'fulfilled') {
       return { nftables: nftables.value, held: held.value };
     }
@@ -210,6 +226,17 @@ export class XdpDataPlane implements DataPlane {
     throw new DataPlaneUnavailable(
       reasons.flatMap((reason) => (reason instanceof DataPlaneUnavailable ? reason.findings : [])),
     );
+  }
+
+  /** Throws `CommitFailed` where the kernel refuses larger maps: nothing has changed then. */
+  async #stagedToCommit(change: Change): Promise<void> {
+    try {
+      await this.#staged((engine) => engine.image.stage(change));
+    } catch (error) {
+      if (error instanceof KernelError) throw new CommitFailed(error.message, error.log);
+      if (error instanceof DataPlaneUnavailable) throw new CommitFailed(error.message, '');
+      throw error;
+    }
   }
 
   /** Stages; where the maps are too small, in larger ones, which flows do not notice. */
@@ -256,13 +283,27 @@ export class XdpDataPlane implements DataPlane {
         directory,
         engine,
         interfaces,
+        lenient: this.#appeared,
         acceptLocalSources,
         logger,
       });
     } else {
       await this.#presence.ensure();
     }
+    this.#appeared = true;
     openGate(engine);
+  }
+
+  /** After somebody has removed pins: the program would end with this process. */
+  #keepPinned(): void {
+    const { directory: old, object } = this.#open();
+    const known = this.#loaded();
+    if (isPinned(old, known)) return;
+    this.#presence?.close();
+    this.#presence = undefined;
+    const { directory, engine } = pinAgain(old, known);
+    this.#held = { object, directory };
+    this.#engine = engine;
   }
 
   #shapeFor(table: ForwardingTable): Shape {
@@ -280,6 +321,7 @@ export class XdpDataPlane implements DataPlane {
   }
 
   async #letGo(): Promise<void> {
+    this.#appeared = false;
     this.#presence?.close();
     this.#presence = undefined;
     const engine = this.#engine;
@@ -298,8 +340,8 @@ export class XdpDataPlane implements DataPlane {
   }
 }
 
-async function openOwn(): Promise<Held> {
-  return { object: shippedObject(), directory: openPinDirectory() };
+async function openOwn(object: ProgramObject | undefined): Promise<Held> {
+  return { object: object ?? shippedObject(), directory: openPinDirectory() };
 }
 
 function sameStamp(stamp: Stamp, other: Stamp | undefined): boolean {

@@ -1,28 +1,35 @@
 // On which interfaces the program runs, and what the host needs beside it there; kept true while interfaces and routes
 // come and go.
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { DataPlaneUnavailable, type InterfaceReport } from '../dataplane.ts';
-import { completionStands, loadCompletion } from './completion.ts';
+import { completionStands, loadCompletion, removeCompletion } from './completion.ts';
 import { type Engine, markOf } from './engine.ts';
+import { choosePresent, mustChoose, type Wanted } from './interfaces.ts';
 import { attach } from './kernel/attach.ts';
 import { type Attachment, attachments } from './kernel/attachments.ts';
 import { detach } from './kernel/detach.ts';
 import { detachMoved } from './kernel/detach-moved.ts';
 import { gracePeriod } from './kernel/grace.ts';
+import { xdpState } from './kernel/interface.ts';
 import type { PinDirectory } from './kernel/pin-directory.ts';
 import { machineAddresses } from './memory/machine-addresses.ts';
-import { type Choice, chooseInterfaces, InterfaceError } from './network/choose.ts';
+import type { Choice } from './network/choose.ts';
 import { type FollowedNetwork, followNetwork } from './network/follow.ts';
 import type { Network } from './network/model.ts';
 
 export interface PresenceOptions {
   readonly directory: PinDirectory;
   readonly engine: Engine;
-  readonly interfaces: readonly string[] | 'auto';
+  readonly interfaces: Wanted;
+  /** Whether a named interface may be missing, or have another program: for an agent that has run on all of them before. */
+  readonly lenient: boolean;
   /** Lets exactly these interfaces take packets with a source address of this host. */
   readonly acceptLocalSources: (interfaces: readonly string[]) => Promise<void>;
   readonly logger: Logger;
 }
+
+type Findings = DataPlaneUnavailable['findings'];
 
 export class Presence {
   readonly #options: PresenceOptions;
@@ -41,11 +48,11 @@ export class Presence {
   }
 
   /**
-   * Attaches the program wherever it belongs. Throws `DataPlaneUnavailable`: an interface is not there, or another program
-   * is.
+   * Attaches the program wherever it belongs. Throws `DataPlaneUnavailable`, unless `lenient`: an interface is not there, or
+   * another program is. Then everything is as it was.
    */
   static async establish(options: PresenceOptions): Promise<Presence> {
-    const { directory, engine, logger } = options;
+    const { directory, engine, lenient, logger } = options;
     const { program, image } = engine;
     let presence: Presence | undefined;
     const network = await followNetwork({
@@ -61,22 +68,36 @@ export class Presence {
       },
       onTrouble: (error) => logger.error({ err: error }, "the host's network could not be followed"),
     });
+    const before = attachments(directory);
     presence = new Presence(options, network);
     try {
-      await presence.ensure();
+      if (!lenient) mustChoose(network.network, options.interfaces);
+      const refused = await presence.ensure();
+      if (refused.length > 0 && !lenient) throw new DataPlaneUnavailable(refused);
       return presence;
     } catch (error) {
       presence.close();
+      if (!lenient) await withdraw(options, before);
       throw error;
     }
   }
 
-  /** Attaches what is missing, as in `establish`. */
-  ensure(): Promise<void> {
+  /** Attaches what is missing. Gives, and logs, what stands against it. */
+  ensure(): Promise<Findings> {
     return this.#inTurn(async () => {
+      const before = this.#refused;
       const refused = await this.#arrange();
-      if (refused.length > 0) throw new DataPlaneUnavailable(refused.flatMap(({ findings }) => findings));
+      for (const { name, findings } of refused) {
+        if (before.get(name) === this.#refused.get(name)) continue;
+        this.#options.logger.warn({ findings }, `the XDP program cannot be put on ${name}`);
+      }
+      return refused.flatMap(({ findings }) => findings);
     });
+  }
+
+  /** Whether an interface refused the program when it was last tried. */
+  get isRefused(): boolean {
+    return this.#refused.size > 0;
   }
 
   /** Interfaces that the program should run on and does not; empty: all is well. Well under a millisecond. */
@@ -143,20 +164,15 @@ export class Presence {
   /** After a change of the network; must not wait for the reading that tells of it. */
   #follow(): void {
     if (this.#closed) return;
-    this.#inTurn(async () => {
+    this.ensure().catch((error: unknown) => {
       if (this.#closed) return;
-      for (const { name, findings } of await this.#arrange()) {
-        this.#options.logger.warn({ findings }, `the XDP program cannot be put on ${name}`);
-      }
-    }).catch((error: unknown) => {
       this.#options.logger.error({ err: error }, 'the XDP program could not be put on the interfaces');
     });
   }
 
   /** Returns what could not be attached, by interface. */
-  async #arrange(): Promise<
-    readonly { readonly name: string; readonly findings: DataPlaneUnavailable['findings'] }[]
-  > {
+  async #arrange(): Promise<readonly { readonly name: string; readonly findings: Findings }[]> {
+    if (this.#closed) return [];
     const { directory, engine } = this.#options;
     const { network } = this.#network;
     const { interfaces, passedOver } = this.#chosen(network);
@@ -167,11 +183,12 @@ export class Presence {
     const ours = new Set([...engine.program.programs.values()].map(({ id }) => id));
     detachMoved(directory);
     for (const { ifindex } of before) if (!wanted.has(ifindex)) detach(directory, ifindex);
-    const refused: { name: string; findings: DataPlaneUnavailable['findings'] }[] = [];
+    const refused: { name: string; findings: Findings }[] = [];
     this.#refused = new Map();
     for (const { ifindex, name } of interfaces) {
       if (before.some((each) => each.ifindex === ifindex && ours.has(each.program))) continue;
       try {
+        if (!before.some((each) => each.ifindex === ifindex)) await untilLeft(ifindex, ours);
         attach(directory, engine.program, ifindex);
       } catch (error) {
         if (!(error instanceof DataPlaneUnavailable)) throw error;
@@ -184,19 +201,7 @@ export class Presence {
   }
 
   #chosen(network: Network): Choice {
-    try {
-      return chooseInterfaces(network, this.#options.interfaces);
-    } catch (error) {
-      if (!(error instanceof InterfaceError)) throw error;
-      throw new DataPlaneUnavailable([
-        {
-          code: 'XDP_INTERFACE_MISSING',
-          message: error.message,
-          remedy:
-            'name interfaces that exist with --interface, or none: all that carry traffic are chosen then',
-        },
-      ]);
-    }
+    return choosePresent(network, this.#options.interfaces);
   }
 
   /** VLAN devices take packets themselves, on the wire of the interface below. */
@@ -216,6 +221,25 @@ export class Presence {
     const result = this.#last.then(work);
     this.#last = result.catch(() => {});
     return result;
+  }
+}
+
+/** What `establish` has done, where it could not do all of it. */
+async function withdraw({ directory, acceptLocalSources }: PresenceOptions, before: readonly Attachment[]) {
+  for (const { ifindex } of attachments(directory)) {
+    if (!before.some((each) => each.ifindex === ifindex)) detach(directory, ifindex);
+  }
+  if (before.length > 0) return;
+  await removeCompletion();
+  await acceptLocalSources([]);
+}
+
+/** The kernel takes a program off some milliseconds after somebody has removed the pin of its link. */
+async function untilLeft(ifindex: number, ours: ReadonlySet<number>): Promise<void> {
+  for (let waited = 0; waited < 500; waited += 10) {
+    const { native, generic } = xdpState(ifindex);
+    if (!ours.has(native) && !ours.has(generic)) return;
+    await pause(10);
   }
 }
 

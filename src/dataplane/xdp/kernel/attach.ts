@@ -43,6 +43,16 @@ export function attach(directory: PinDirectory, program: LoadedProgram, ifindex:
   create(directory, program, ifindex);
 }
 
+/**
+ * Throws what `attach` would throw for an interface that is not there or has another's program. Changes nothing. In the
+ * network namespace of the calling thread.
+ */
+export function mustBeAttachable(directory: PinDirectory, ifindex: number): void {
+  const link = pinnedLinks(directory).find((each) => each.ifindex === ifindex);
+  if (link !== undefined && isHere(link)) return;
+  mustBeFree(mustBeNamed(ifindex), ifindex);
+}
+
 /** Compare and swap: had somebody else changed the link, this would fail instead of undoing it. */
 function replace(link: PinnedLink, program: LoadedProgram): void {
   const old = checked(libbpf().programById(link.program), `cannot open program ${link.program}`);
@@ -67,9 +77,7 @@ function replace(link: PinnedLink, program: LoadedProgram): void {
 }
 
 function create({ links, reasons }: PinDirectory, program: LoadedProgram, ifindex: number): void {
-  const name = interfaceName(ifindex);
-  if (name === undefined)
-    throw unavailable('XDP_INTERFACE_MISSING', `there is no interface ${ifindex}`, noSuch);
+  const name = mustBeNamed(ifindex);
   mustBeFree(name, ifindex);
   const attempts = [
     { program: plain, mode: flags.native },
@@ -126,6 +134,12 @@ function whyNot(errno: number, program: number, ifindex: number, mode: number): 
     const words = /Kernel error message: (.+)/.exec(log())?.[1];
     return words ?? errnoText(errno);
   });
+}
+
+function mustBeNamed(ifindex: number): string {
+  const name = interfaceName(ifindex);
+  if (name !== undefined) return name;
+  throw unavailable('XDP_INTERFACE_MISSING', `there is no interface ${ifindex}`, noSuch);
 }
 
 function mustBeFree(name: string, ifindex: number): void {

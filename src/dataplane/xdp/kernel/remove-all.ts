@@ -27,8 +27,8 @@ export function removePins(paths: Paths): void {
   try {
     rmdirSync(dirname(paths.path));
   } catch (error) {
-    // Other network namespaces have theirs.
-    if (!isCode(error, 'ENOTEMPTY')) throw error;
+    // Other network namespaces have theirs; or somebody has removed all of it.
+    if (!isCode(error, 'ENOTEMPTY') && !isCode(error, 'ENOENT')) throw error;
   }
 }
 
