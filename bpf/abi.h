@@ -76,7 +76,7 @@ struct frontend {
 	__u8 reach;
 	version_t version;
 	struct target targets[2];
-	__u32 spare[2];
+	__be32 inet[2];      /* of each target: its machine's IPv4 address, to spare packets the way to `machines`; or 0 */
 };
 
 /* What the source of a packet from a machine tells. Same hashing as `frontend`. port 0: every port. */

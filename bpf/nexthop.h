@@ -13,6 +13,12 @@
 #define AF_INET 2
 #define AF_INET6 10
 
+/* Also false for an end beyond all that is written: of another clock, say. */
+static __always_inline bool is_good(__u64 fresh, __u64 now)
+{
+	return (fresh >> 1) - now - 1 < HOP_LIFETIME;
+}
+
 /*
  * `fresh` is read before and after, so that what is taken is one next hop: a place is written again at the earliest when
  * `fresh` has changed twice.
@@ -21,19 +27,20 @@ static __always_inline bool recall_hop(const __u64 *fresh, const struct next_hop
 {
 	__u64 before = READ_ONCE(*fresh);
 
-	if (before >> 1 <= p->now)
+	if (!is_good(before, p->now))
 		return false;
 	p->hop = hops[before & 1];
+	asm volatile("" ::: "memory");
 	return READ_ONCE(*fresh) == before && p->hop.device;
 }
 
-/* In the place that nobody reads, by the one CPU that claims it: `fresh` then has an end that is long past for a packet. */
+/* In the place that nobody reads, by the one CPU that claims it: `fresh` then has an end that is past for every packet. */
 static __always_inline void remember_hop(__u64 *fresh, struct next_hop *hops, const struct packet *p)
 {
 	__u64 before = READ_ONCE(*fresh), newer = ~before & 1;
 	__u64 claimed = (p->now - HOP_CLAIM / 2) << 1 | !newer;
 
-	if (before >> 1 > p->now || p->now - (before >> 1) <= HOP_CLAIM)
+	if (is_good(before, p->now) || p->now - (before >> 1) <= HOP_CLAIM)
 		return;
 	if (__sync_val_compare_and_swap(fresh, before, claimed) != before)
 		return;
