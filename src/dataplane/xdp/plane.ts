@@ -162,7 +162,7 @@ export class XdpDataPlane implements DataPlane {
         return { name, bytes, ...(entries && { entries }) };
       }),
       flows: flowFill(image.memory.flows),
-      reasons: reasonsOf(program.perCpuSums('reasons')),
+      reasons: reasonsOf(program.perCpuSums('reasons'), image.census.translated()),
       notes,
     };
   }

@@ -2,6 +2,7 @@
 import type { PacketOutcome, PacketReason } from '../dataplane.ts';
 
 const reasons: readonly (readonly [reason: string, outcome: PacketOutcome])[] = [
+  // Not counted, see `reasonsOf`.
   ['redirected', 'forwarded'],
   ['transmitted', 'forwarded'],
   ['hairpin', 'handed-up'],
@@ -25,10 +26,16 @@ const reasons: readonly (readonly [reason: string, outcome: PacketOutcome])[] = 
   ['re-ported', 'event'],
 ];
 
-/** Of the map `reasons`; those that never occurred are left out. */
-export function reasonsOf(counts: readonly number[]): readonly PacketReason[] {
-  return reasons.flatMap(([reason, outcome], index) => {
+/**
+ * Of the map `reasons`; those that never occurred are left out. What is sent on has no reason: of `translated` packets it
+ * is those that were not routed by the kernel.
+ */
+export function reasonsOf(counts: readonly number[], translated: number): readonly PacketReason[] {
+  const counted = reasons.flatMap(([reason, outcome], index) => {
     const packets = counts[index] ?? 0;
     return packets === 0 ? [] : [{ reason, outcome, packets }];
   });
+  const routed = counted.filter(({ outcome }) => outcome === 'routed');
+  const sent = translated - routed.reduce((sum, { packets }) => sum + packets, 0);
+  return sent <= 0 ? counted : [{ reason: 'translated', outcome: 'forwarded', packets: sent }, ...counted];
 }
