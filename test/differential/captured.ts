@@ -55,16 +55,18 @@ export function withoutFragmentIdentification(frame: Uint8Array): Uint8Array {
   return frame[12] === 0x86 ? blank(frame, ['ip.identification']) : frame;
 }
 
-/** Of a flow whose client's port was changed: which port it became is the gateway's own affair. */
+/**
+ * Of a flow whose client's port was changed: which port it became is the gateway's own affair; and whether an error about
+ * it seems to come from the client itself (as conntrack has it, which has changed the source) or from who has sent it.
+ */
 export function withoutPorts(frame: Uint8Array): Uint8Array {
   const names = ['tcp', 'udp'].flatMap((kind) => [`${kind}.source port`, `${kind}.checksum`]);
-  return blank(frame, [
-    ...names,
-    ...names.map((name) => `inner.${name}`),
-    'inner.tcp.destination port',
-    'inner.udp.destination port',
-    'icmp.checksum',
+  const inner = ['tcp', 'udp'].flatMap((kind) => [
+    ...[`inner.${kind}.source port`, `inner.${kind}.destination port`, `inner.${kind}.checksum`],
   ]);
+  const isError = read(frame)?.protocol === 'icmp';
+  const error = ['icmp.checksum', 'ip.source', 'ip.checksum', ...inner];
+  return blank(frame, isError ? error : names);
 }
 
 function blank(frame: Uint8Array, names: readonly string[]): Uint8Array {

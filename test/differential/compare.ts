@@ -6,7 +6,7 @@ import {
   withoutIdentification,
   withoutPorts,
 } from './captured.ts';
-import type { Conversation } from './conversation.ts';
+import { type Conversation, describeStep } from './conversation.ts';
 import type { Rig } from './rig.ts';
 import { type Echo, Speech } from './speech.ts';
 
@@ -30,8 +30,10 @@ export async function compare(
     for (const side of ['client', 'machine'] as const) {
       const [first, second] = await Promise.all([speeches[0].say(turn, side), speeches[1].say(turn, side)]);
       const reported = reportedIn(speeches, conversations);
-      for (const complaint of disagreements(first, second, reported)) {
-        if (complaints.length < 20) complaints.push(complaint);
+      for (const { about, text } of disagreements(first, second, reported)) {
+        const conversation = about === undefined ? undefined : conversations[about];
+        const story = conversation === undefined ? '' : `; ${describeStep(conversation, turn)}`;
+        if (complaints.length < 20) complaints.push(`${text}${story}`);
       }
     }
   }
@@ -55,27 +57,50 @@ function reportedIn(
   );
 }
 
-function* disagreements(first: Echo, second: Echo, reported: ReadonlySet<number>): Generator<string> {
+interface Disagreement {
+  /** The number of the conversation. */
+  readonly about?: number;
+  readonly text: string;
+}
+
+function* disagreements(first: Echo, second: Echo, reported: ReadonlySet<number>): Generator<Disagreement> {
   for (const key of new Set([...first.known.keys(), ...second.known.keys()])) {
-    const isReported = reported.has(Number(/conversation (\d+)/.exec(key)?.[1]));
+    const about = Number(/conversation (\d+)/.exec(key)?.[1]);
     const canonical = ({ frame }: Captured): Uint8Array =>
-      withoutFragmentIdentification(isReported ? withoutPorts(frame) : frame);
+      withoutFragmentIdentification(reported.has(about) ? withoutPorts(frame) : frame);
     const one = sorted((first.known.get(key) ?? []).map(canonical));
     const other = sorted((second.known.get(key) ?? []).map(canonical));
-    yield* unequal(key, one, other);
+    for (const text of unequal(key, one, other)) yield { about, text };
   }
-  const own = ({ own }: Echo) =>
-    own
-      .map(({ side, captured, about }) => {
-        const frame =
-          about !== undefined && reported.has(about) ? withoutPorts(captured.frame) : captured.frame;
-        return `${side} ${Buffer.from(withoutIdentification(frame)).toString('hex')}`;
-      })
-      .toSorted();
-  const [one, other] = [own(first), own(second)];
-  for (const text of one) if (!other.includes(text)) yield `only the first gateway says to the ${said(text)}`;
-  for (const text of other)
-    if (!one.includes(text)) yield `only the second gateway says to the ${said(text)}`;
+  const [one, other] = [first, second].map(({ own }) => ownWords(own, reported));
+  yield* missing('first', one ?? [], other ?? []);
+  yield* missing('second', other ?? [], one ?? []);
+}
+
+interface OwnWord {
+  readonly about?: number | undefined;
+  readonly text: string;
+}
+
+function ownWords(own: Echo['own'], reported: ReadonlySet<number>): readonly OwnWord[] {
+  return own.map(({ side, captured, about }) => {
+    const frame = about !== undefined && reported.has(about) ? withoutPorts(captured.frame) : captured.frame;
+    return { about, text: `${side} ${Buffer.from(withoutIdentification(frame)).toString('hex')}` };
+  });
+}
+
+function* missing(
+  name: string,
+  words: readonly OwnWord[],
+  others: readonly OwnWord[],
+): Generator<Disagreement> {
+  for (const { about, text } of words) {
+    if (others.some((other) => other.text === text)) continue;
+    yield {
+      ...(about === undefined ? {} : { about }),
+      text: `only the ${name} gateway says to the ${text.slice(0, 300)}`,
+    };
+  }
 }
 
 function* unequal(key: string, one: readonly Uint8Array[], other: readonly Uint8Array[]): Generator<string> {
@@ -87,10 +112,6 @@ function* unequal(key: string, one: readonly Uint8Array[], other: readonly Uint8
     }
     if (Buffer.compare(a, b) !== 0) yield `${key}: ${differences(b, a).replaceAll('\n', '; ')}`;
   }
-}
-
-function said(text: string): string {
-  return text.slice(0, 300);
 }
 
 function sorted(frames: readonly Uint8Array[]): readonly Uint8Array[] {

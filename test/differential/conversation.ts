@@ -45,10 +45,31 @@ interface Complaint {
   readonly type: number;
   readonly code: number;
   readonly rest: number;
-  /** How much is quoted. */
+  /** How much is quoted of what follows the IP headers: at least 8 bytes (RFC 792). */
   readonly bytes: number;
   /** From somebody on the way, not from who was spoken to. */
   readonly byRouter: boolean;
+}
+
+/** In a few words, so that a difference can be understood. */
+export function describeStep(
+  { transport, client, target, machine, steps }: Conversation,
+  turn: number,
+): string {
+  const ends = machine === undefined ? [client, target] : [machine, client];
+  const words = steps.slice(0, turn + 1).map((step) => {
+    const text =
+      step.kind === 'complaint'
+        ? `ICMP ${step.type}/${step.code} quoting ${step.bytes}${step.byRouter ? ' by a router' : ''}`
+        : `${step.flags || 'datagram'} ${step.payload.length}${step.fragments > 1 ? ` in ${step.fragments}` : ''}`;
+    const odd = [
+      step.ttl === 64 ? '' : `ttl ${step.ttl}`,
+      step.ipOptions.length > 0 ? 'options' : '',
+      step.extensions.length > 0 ? `extension ${step.extensions[0]?.type}` : '',
+    ].filter((one) => one !== '');
+    return `${step.from === 'client' ? '>' : '<'} ${[text, ...odd].join(', ')}`;
+  });
+  return `${transport} ${ends.map((end) => end.join(' ')).join(' to ')}: ${words.join(' | ')}`;
 }
 
 /** So many, each from an end that no other one has. */
@@ -73,27 +94,32 @@ export function crowdedConversations(
   doors: readonly Door[],
   count: number,
 ): readonly Conversation[] {
+  const crowds = new Map<string, number>();
   return distinct(random, count, (nextId) => {
     const { family, transport, end: target } = random.pick(doors);
-    const client: End = [random.pick(clients[family].slice(0, 2)), random.between(40_000, 40_003)];
+    const client: End = [random.pick(clients[family].slice(0, 2)), random.between(40_000, 40_063)];
+    const from = `${transport} ${client.join(' ')}`;
+    const before = crowds.get(from) ?? 0;
+    if (before >= mostFromOneEnd) return undefined;
+    crowds.set(from, before + 1);
     const steps = wordsOf(transport)(random, nextId, 'client');
-    return [
-      `${transport} ${client.join(' ')} ${target.join(' ')}`,
-      { family, transport, client, target, steps },
-    ];
+    return [`${from} ${target.join(' ')}`, { family, transport, client, target, steps }];
   });
 }
+
+/** XDP keeps seven flows at once that differ only in whom the client talks to, before they are open. */
+const mostFromOneEnd = 4;
 
 function distinct(
   random: Random,
   count: number,
-  make: (nextId: () => number) => readonly [key: string, conversation: Conversation],
+  make: (nextId: () => number) => readonly [key: string, conversation: Conversation] | undefined,
 ): readonly Conversation[] {
   const made = new Map<string, Conversation>();
   let id = random.between(1, 1000);
   for (let attempts = 0; made.size < count && attempts < 20 * count; attempts += 1) {
-    const [key, conversation] = make(() => (id += 1));
-    if (!made.has(key)) made.set(key, conversation);
+    const [key, conversation] = make(() => (id += 1)) ?? [];
+    if (key !== undefined && conversation !== undefined && !made.has(key)) made.set(key, conversation);
   }
   return [...made.values()];
 }
@@ -136,8 +162,9 @@ function tcpSteps(random: Random, nextId: () => number, first: Side): readonly S
     const consumed = payload.length + (/[SF]/.test(flags) ? 1 : 0);
     next[from] = (next[from] + consumed) >>> 0;
   };
-  // Some begin in their midst, as after a restart of the gateway.
-  if (!random.once(20)) {
+  // Some begin in their midst, as after a restart of the gateway. From a machine's port that a rule leads to, that would
+  // be taken for an answer.
+  if (first === 'machine' || !random.once(20)) {
     say(first, 'S');
     say(other[first], 'SA');
   }
@@ -153,7 +180,8 @@ function tcpSteps(random: Random, nextId: () => number, first: Side): readonly S
     say(other[last], 'FA');
     say(last, 'A');
   } else if (random.once(3)) say(random.pick(['client', 'machine'] as const), 'RA');
-  return steps;
+  // What conntrack has not seen begin, it does not let end.
+  return steps.map((step, index) => (index === 0 && step.ttl === 1 ? { ...step, ttl: 64 } : step));
 }
 
 function udpSteps(random: Random, nextId: () => number, first: Side): readonly Step[] {
@@ -182,7 +210,7 @@ function spoken(
     ...words,
     noChecksum: random.once(8),
     fragments,
-    ...unusual(random, fragments > 1),
+    ...unusual(random, fragments > 1, /[FR]/.test(words.flags)),
   };
 }
 
@@ -194,7 +222,7 @@ function complaint(random: Random, id: number, from: Side): Step {
     [11, 0, 0],
     [12, 0, 0],
   ] as const);
-  const bytes = random.pick([28, 40, 60, 128, 548]);
+  const bytes = random.pick([8, 20, 32, 108, 500]);
   return {
     kind: 'complaint',
     from,
@@ -204,16 +232,17 @@ function complaint(random: Random, id: number, from: Side): Step {
     rest,
     bytes,
     byRouter: random.once(3),
-    ...unusual(random, true),
+    ...unusual(random, true, false),
   };
 }
 
 /** What few packets have: a hop limit that ends here, IP options, extension headers. */
-function unusual(random: Random, fragmented: boolean) {
+function unusual(random: Random, fragmented: boolean, ending: boolean) {
   const plain = { ttl: 64, dontFragment: !fragmented && !random.once(3), ipOptions: [], extensions: [] };
   if (!random.once(8)) return plain;
   return random.pick([
-    { ...plain, ttl: 1 },
+    // One that ends a connection means nothing to conntrack where it has seen nothing else of it.
+    { ...plain, ttl: ending ? 2 : 1 },
     { ...plain, ttl: 2 },
     { ...plain, ttl: 255 },
     // Three no-operations and the end; room for three addresses of routers (RFC 791).

@@ -99,7 +99,7 @@ export class Speech {
       if (last === undefined || here === undefined || there === undefined) return undefined;
       const six = conversation.family === 6;
       const [type, code, rest] = six ? sixth(step) : [step.type, step.code, step.rest];
-      const bytes = six ? step.bytes + 20 : step.bytes;
+      const bytes = headerBytes(last.packet) + step.bytes;
       const router =
         step.from === 'client'
           ? six
@@ -143,6 +143,11 @@ function speakersOf(
     return [here, there];
   if (step.from === 'client') return machine === undefined ? [client, target] : undefined;
   return machine !== undefined && steps[0] === step ? [machine, client] : undefined;
+}
+
+function headerBytes({ ip }: Packet): number {
+  if (ip.version === 4) return 20 + ip.options.length;
+  return 40 + ip.extensions.reduce((sum, { body }) => sum + 2 + body.length, 0);
 }
 
 function endsOf(packet: Packet | undefined): [End, End] | undefined {

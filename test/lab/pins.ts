@@ -1,5 +1,5 @@
 // What an agent on XDP leaves pinned in the BPF file system, which knows no namespaces: a folder for each network.
-import { access, rm } from 'node:fs/promises';
+import { access, rm, rmdir } from 'node:fs/promises';
 import { execa } from 'execa';
 import { enter } from './namespaces.ts';
 
@@ -11,6 +11,8 @@ export async function removePins(namespaces: readonly string[]): Promise<void> {
     const folder = await pinFolder(namespace);
     if (folder !== undefined) await rm(folder, { recursive: true, force: true });
   }
+  // Refused while another network has one.
+  await rmdir(root).catch(() => undefined);
 }
 
 /** Absent where nothing has ever been pinned on this host. */
