@@ -99,6 +99,28 @@ STEP int ask_fib(struct xdp_md *ctx, struct packet *p)
 	return -REASON_UNROUTABLE;
 }
 
+/*
+ * The source of a packet to a frontend is an address of this host, or of nobody. The kernel turns such packets away; sent
+ * on, the machine's answers would come back to ourselves. Asked only where the cell says "perhaps".
+ */
+STEP int is_source_own(struct xdp_md *ctx, struct packet *p)
+{
+	struct bpf_fib_lookup question;
+
+	if (!p)
+		return 1;
+	__builtin_memset(&question, 0, sizeof(question));
+	question.ifindex = p->device;
+	if (is_ipv6(p)) {
+		question.family = AF_INET6;
+		__builtin_memcpy(question.ipv6_dst, &p->source, sizeof(p->source));
+	} else {
+		question.family = AF_INET;
+		question.ipv4_dst = p->source.words[3];
+	}
+	return bpf_fib_lookup(ctx, &question, sizeof(question), 0) == BPF_FIB_LKUP_RET_NOT_FWDED;
+}
+
 /* The index of the longest prefix's route in the bank in use; NOWHERE: none. The host's own addresses ask the FIB. */
 static __always_inline __u32 route_to(const union address *destination, __u32 current)
 {

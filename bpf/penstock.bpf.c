@@ -31,6 +31,7 @@
 #include "direct.h"
 #include "fragment.h"
 #include "way_back.h"
+#include "fast.h"
 
 /* Only frames that are meant for this host: what a bridge or a promiscuous interface sees besides is not ours. */
 static __always_inline bool is_for_us(const struct xdp_md *ctx, const struct packet *p)
@@ -173,6 +174,12 @@ static __always_inline int begin(struct xdp_md *ctx, bool frags)
 	    protocol != IPPROTO_ICMP && protocol != IPPROTO_ICMPV6)
 		return XDP_PASS;
 
+	if (!tags && !flags) {
+		int verdict = fast_way(ctx, source, destination, source_cell | destination_cell << 8);
+
+		if (verdict != GO_ON)
+			return verdict;
+	}
 	__builtin_memset(&packet, 0, sizeof(packet));
 	packet.source_hash = source;
 	packet.destination_hash = destination;

@@ -114,6 +114,20 @@ STEP int note_direct_machine(struct packet *p, __u32 backend, __u32 seed)
 	return note_direct(p, &flow, backend, seed);
 }
 
+/* Of a frontend for every port: this port has a rule of its own, so nobody reaches the machine's through it. */
+static __always_inline bool is_claimed(const struct frontend *every, const struct packet *p)
+{
+	const struct frontend *frontend;
+	__u32 index;
+
+	index = find_frontend(&every->address, hash_address(&every->address), key_of(p->source_port, p->protocol),
+			      p->epoch);
+	if (index == NOWHERE)
+		return false;
+	frontend = frontend_at(index);
+	return frontend && visible_target(frontend, p->epoch)->kind != TARGET_NONE;
+}
+
 /* By the one frontend that leads to the machine's port and keeps no flows. GO_ON: translate. */
 static __always_inline int answer_by_owner(struct packet *p, __u32 owner, __u32 backend, __u32 seed)
 {
@@ -124,6 +138,8 @@ static __always_inline int answer_by_owner(struct packet *p, __u32 owner, __u32 
 		return XDP_PASS;
 	target = visible_target(frontend, p->epoch);
 	if (target->kind != TARGET_NAT && target->kind != TARGET_TRACKED)
+		return XDP_PASS;
+	if (!frontend->port && is_claimed(frontend, p))
 		return XDP_PASS;
 	if (opens(p))
 		return note_direct_machine(p, backend, seed);
