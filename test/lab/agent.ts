@@ -12,6 +12,8 @@ import { namespaceOf } from './topology.ts';
 export const penstock = join(import.meta.dirname, '../../scripts/penstock');
 
 export interface AgentOptions {
+  /** In place of `penstock agent`; is given the same command line. */
+  readonly program?: readonly string[];
   /** Added to the command line. */
   readonly arguments?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
@@ -27,7 +29,8 @@ export async function launchAgent(
 ): Promise<Process> {
   const directory = runtimeDirectory(lab);
   const socket = join(directory, 'penstock.sock');
-  const command = [penstock, 'agent', '--state-directory', join(directory, 'state'), '--listen'];
+  const program = options.program ?? [penstock, 'agent'];
+  const command = [...program, '--state-directory', join(directory, 'state'), '--listen'];
   const plane = dataplane === 'nftables' ? [] : ['--dataplane', dataplane];
   const log = join(directory, 'agent.log');
   const agent = await startDaemon(

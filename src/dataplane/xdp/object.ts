@@ -13,7 +13,11 @@ export interface ProgramObject {
 
 /** Throws `DataPlaneUnavailable` (BPF_OBJECT_MISSING). */
 export function shippedObject(): ProgramObject {
-  const path = join(packageDirectory(), 'bpf', 'penstock.bpf.o');
+  return objectAt(join(packageDirectory(), 'bpf', 'penstock.bpf.o'));
+}
+
+/** Throws `DataPlaneUnavailable` (BPF_OBJECT_MISSING). */
+export function objectAt(path: string): ProgramObject {
   try {
     const digest = createHash('sha256').update(readFileSync(path)).digest();
     return { path, build: digest.readUInt32LE() || 1 };

@@ -3,6 +3,9 @@ import koffi from 'koffi';
 import { fixedBuffer, type Libc, openLibc } from '../../../src/doctor/read/libc.ts';
 import type { SickHost } from './sick-host.ts';
 
+/** Where an interface is. */
+export type Place = Pick<SickHost, 'path' | 'sh'>;
+
 const command = { programLoad: 5, infoByFd: 15, linkCreate: 28 } as const;
 
 /** A program `foreign` that passes everything; gives its descriptor. */
@@ -27,7 +30,7 @@ function succeeded(libc: Libc, result: number | undefined): number {
 }
 
 /** Without a link, as ip(8) does it; the kernel holds the program until somebody takes it off. */
-export async function attachProgram(host: SickHost, link: string): Promise<AsyncDisposable> {
+export async function attachProgram(host: Place, link: string): Promise<AsyncDisposable> {
   const libc = await openLibc();
   const ifindex = await indexOf(host, link);
   const attach = koffi.load('libbpf.so.1').func('int bpf_xdp_attach(int, int, unsigned int, const void *)');
@@ -42,13 +45,13 @@ export async function attachProgram(host: SickHost, link: string): Promise<Async
   };
 }
 
-async function indexOf(host: SickHost, link: string): Promise<number> {
+async function indexOf(host: Place, link: string): Promise<number> {
   return Number(/^\d+/.exec(await host.sh(`ip -o link show ${link}`))?.[0]);
 }
 
 /** By a bpf_link, as other agents do it. */
 export async function attachLink(
-  host: SickHost,
+  host: Place,
   link: string,
 ): Promise<AsyncDisposable & { readonly id: number }> {
   const libc = await openLibc();
