@@ -259,6 +259,43 @@ STEP int follow_flow(struct packet *p, const struct target *target, __u32 fronte
 	return member->machine;
 }
 
+/*
+ * A flow in its midst that conntrack may know, or begins to know by this packet: its answers are left to conntrack as well,
+ * also where another frontend owns the answers of that port. Conntrack chooses by the same ring.
+ */
+STEP int leave_to_conntrack(struct packet *p, const struct target *target, __u32 seed)
+{
+	const struct machine *machine;
+	const struct member *member;
+	struct known known;
+	struct flow flow;
+	struct jenkins j;
+	__u32 to;
+
+	if (!p || !target)
+		return 0;
+	member = member_at(choose_member(p, target));
+	if (!member)
+		return 0;
+	to = member->machine;
+	machine = bpf_map_lookup_elem(&machines, &to);
+	if (!machine)
+		return 0;
+	describe_flow(&flow, p, target, 0);
+	flow.frontend_port = 0;
+	flow.frontend_serial = 0;
+	flow.kind = FLOW_DIRECT;
+	flow.machine = machine->address;
+	flow.sent_port = flow.client_port;
+	j = flow_hash(&flow.client, flow.client_port, flow.protocol, seed);
+	__builtin_memset(&known, 0, sizeof(known));
+	if (!find_flow(&flow, &known, j, FROM_MACHINE))
+		return insert_flow(&flow, j.c, make_word(j.b, STATE_NEW, flow_time(p)));
+	if (known.kind == FLOW_DIRECT)
+		touch_flow(&known, state_by_client(p, word_state(known.word)), flow_time(p));
+	return 1;
+}
+
 /* Known or new. Index into `machines`, or -reason. */
 static __always_inline int machine_of_flow(struct packet *p, const struct target *target, __u32 frontend, __u32 seed)
 {
@@ -266,8 +303,12 @@ static __always_inline int machine_of_flow(struct packet *p, const struct target
 
 	if (machine == UNKNOWN_FLOW && p->flags & IS_ERROR)
 		return -REASON_ICMP;
-	if (machine == UNKNOWN_FLOW)
-		return start_flow(p, target, frontend, seed);
+	if (machine == UNKNOWN_FLOW) {
+		machine = start_flow(p, target, frontend, seed);
+		if (machine == -REASON_UNKNOWN_FLOW)
+			leave_to_conntrack(p, target, seed);
+		return machine;
+	}
 	if (p->new_source_port != p->source_port)
 		keep_way_back(p, target, frontend, seed, machine);
 	return machine;
