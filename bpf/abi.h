@@ -31,7 +31,7 @@ struct control {
 	__u32 abi;
 	__u32 epoch;         /* the newest change that packets may see; the one store that makes a commit visible */
 	__u32 gate;          /* 0: everything is passed up, while a first load is on its way */
-	__u32 hop_cache;     /* 1: a next hop may be remembered for HOP_LIFETIME, because routing goes by destination alone */
+	__u32 hop_cache;     /* not 0, and lately changed: next hops may be remembered for HOP_LIFETIME, see nexthop.h */
 	__u32 routes;        /* bank (bit 31) and number of routes in it */
 	__u32 flow_seed;     /* of the flow table's hash; random, for the life of the flow table */
 	__u8 mark[6];        /* source MAC address of translated frames that are handed to the kernel to route; secret */
@@ -124,7 +124,10 @@ struct route {
 	struct next_hop hops[2];
 	__u32 kind;
 	__u32 pad;
-	__u64 spare[5];
+	union address gateway; /* only what the FIB answers with these two is remembered: it may know better routes by now */
+	__u32 device;
+	__u32 pad2;
+	__u64 spare[2];
 };
 
 struct ring_range {

@@ -235,7 +235,10 @@ static __always_inline int decide_back(const struct iphdr *ip, const struct udph
 		target = visible_target(frontend, epoch);
 		if (target->kind != TARGET_NAT && target->kind != TARGET_TRACKED)
 			return GO_ON;
-		d->port_after = frontend->port ? frontend->port : ports->source;
+		/* Every port's: one of them may be another frontend's by now. */
+		if (!frontend->port)
+			return GO_ON;
+		d->port_after = frontend->port;
 		if (ip->protocol == IPPROTO_UDP) {
 			union address client = mapped(ip->daddr);
 
@@ -378,7 +381,7 @@ static __always_inline bool fast_hop(struct xdp_md *ctx, const struct iphdr *ip,
 	const struct route *route;
 	__u32 key = d->machine;
 
-	if (c->hop_cache) {
+	if (may_remember(c, now)) {
 		route = fast_route(d->next, READ_ONCE(c->routes));
 		if (route && route->kind == ROUTE_GATEWAY)
 			return fast_recall(&route->fresh, route->hops, now, out);

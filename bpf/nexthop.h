@@ -7,6 +7,8 @@
 #define HOP_CLAIM (1ull << 23)     /* ns: for so long after its end a next hop may be in the hands of one CPU */
 
 #define HOP_KNOWN 0
+#define HOP_ELSEWHERE 1            /* known, but not by the route that was expected: for this packet alone */
+#define NO_GATEWAY 2
 /* Else the answer is -reason: REASON_ROUTED_...: translate and let the kernel route; others: hand up as it is. */
 #define IS_ROUTED(reason) ((reason) >= REASON_ROUTED_NEIGHBOUR && (reason) <= REASON_ROUTED_TOO_BIG)
 
@@ -17,6 +19,31 @@
 static __always_inline bool is_good(__u64 fresh, __u64 now)
 {
 	return (fresh >> 1) - now - 1 < HOP_LIFETIME;
+}
+
+/*
+ * The agent's word that it follows the host's routes: control.hop_cache, another one every half second. What is not said
+ * anew for three seconds, by this program's clock, counts no more; an agent that has died says nothing.
+ */
+#define WORD_LIFETIME (3ull << 30)
+#define WORD_ALWAYS 0xffffffffu    /* for tests */
+
+static volatile struct {
+	__u64 since;
+	__u32 word;
+} heard;
+
+static __always_inline bool may_remember(const struct control *c, __u64 now)
+{
+	__u32 word = READ_ONCE(c->hop_cache);
+
+	if (!word || word == WORD_ALWAYS)
+		return word;
+	if (heard.word != word) {
+		heard.since = now;
+		heard.word = word;
+	}
+	return now - heard.since < WORD_LIFETIME;
 }
 
 /*
@@ -54,7 +81,8 @@ static __always_inline const union address *next_destination(const struct packet
 	return p->flags & NEW_DESTINATION ? &p->address : &p->destination;
 }
 
-STEP int ask_fib(struct xdp_md *ctx, struct packet *p)
+/* Where `gateway` is given: HOP_ELSEWHERE unless that is the answer, on the interface `device`. */
+STEP int ask_fib(struct xdp_md *ctx, struct packet *p, const union address *gateway, __u32 device)
 {
 	struct bpf_fib_lookup question;
 	const union address *source, *destination;
@@ -88,6 +116,12 @@ STEP int ask_fib(struct xdp_md *ctx, struct packet *p)
 	__builtin_memcpy(p->hop.source, question.smac, ETH_ALEN);
 	switch (answer) {
 	case BPF_FIB_LKUP_RET_SUCCESS:
+		if (!gateway)
+			return HOP_KNOWN;
+		/* The kernel has written the gateway in the destination's place. */
+		if (question.ifindex != device || (is_ipv6(p) ?
+		    !same_address((void *)question.ipv6_dst, gateway) : question.ipv4_dst != gateway->words[3]))
+			return HOP_ELSEWHERE;
 		return HOP_KNOWN;
 	case BPF_FIB_LKUP_RET_NO_NEIGH:
 		return -REASON_ROUTED_NEIGHBOUR;
@@ -141,7 +175,8 @@ static __always_inline __u32 route_to(const union address *destination, __u32 cu
 	return NOWHERE;
 }
 
-STEP int hop_by_route(struct xdp_md *ctx, struct packet *p, __u32 current)
+/* By the gateway of all of its route, or NO_GATEWAY. */
+STEP int hop_by_gateway(struct xdp_md *ctx, struct packet *p, __u32 current)
 {
 	struct route *route;
 	__u32 index;
@@ -151,29 +186,32 @@ STEP int hop_by_route(struct xdp_md *ctx, struct packet *p, __u32 current)
 		return -REASON_UNROUTABLE;
 	index = route_to(next_destination(p), current);
 	if (index == NOWHERE)
-		return ask_fib(ctx, p);
+		return NO_GATEWAY;
 	route = bpf_map_lookup_elem(&routes, &index);
 	if (!route || route->kind != ROUTE_GATEWAY)
-		return ask_fib(ctx, p);
+		return NO_GATEWAY;
 	if (recall_hop(&route->fresh, route->hops, p))
 		return HOP_KNOWN;
-	answer = ask_fib(ctx, p);
+	answer = ask_fib(ctx, p, &route->gateway, route->device);
 	if (answer == HOP_KNOWN)
 		remember_hop(&route->fresh, route->hops, p);
-	return answer;
+	return answer == HOP_ELSEWHERE ? HOP_KNOWN : answer;
 }
 
-/* To a machine: its own next hop, else its route's. */
+/* To a machine: its gateway's, so that of a million machines behind it one hop is remembered; else its own. */
 static __always_inline int hop_to_machine(struct xdp_md *ctx, struct packet *p, struct machine *machine,
 					  const struct control *c)
 {
 	int answer;
 
-	if (!c->hop_cache)
-		return ask_fib(ctx, p);
+	if (!may_remember(c, p->now))
+		return ask_fib(ctx, p, 0, 0);
+	answer = hop_by_gateway(ctx, p, READ_ONCE(c->routes));
+	if (answer != NO_GATEWAY)
+		return answer;
 	if (recall_hop(&machine->fresh, machine->hops, p))
 		return HOP_KNOWN;
-	answer = hop_by_route(ctx, p, READ_ONCE(c->routes));
+	answer = ask_fib(ctx, p, 0, 0);
 	if (answer == HOP_KNOWN)
 		remember_hop(&machine->fresh, machine->hops, p);
 	return answer;
@@ -182,9 +220,11 @@ static __always_inline int hop_to_machine(struct xdp_md *ctx, struct packet *p, 
 /* To a client. What may be an address of this host is not sent on by a route that is there for all others. */
 static __always_inline int hop_to_client(struct xdp_md *ctx, struct packet *p, const struct control *c)
 {
-	if (!c->hop_cache || p->destination_cell & (ADDRESS_FRONTEND | ADDRESS_LOCAL))
-		return ask_fib(ctx, p);
-	return hop_by_route(ctx, p, READ_ONCE(c->routes));
+	int answer = NO_GATEWAY;
+
+	if (!(p->destination_cell & (ADDRESS_FRONTEND | ADDRESS_LOCAL)) && may_remember(c, p->now))
+		answer = hop_by_gateway(ctx, p, READ_ONCE(c->routes));
+	return answer == NO_GATEWAY ? ask_fib(ctx, p, 0, 0) : answer;
 }
 
 #endif

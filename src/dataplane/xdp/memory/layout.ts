@@ -69,7 +69,10 @@ export const route = {
   hops: 40,
   kind: 80,
   pad: 84,
-  spare: 88,
+  gateway: 88,
+  device: 104,
+  pad2: 108,
+  spare: 112,
 } as const;
 
 /** `struct ring_range` */

@@ -7,9 +7,6 @@ import { type HopRoute, maskOf } from './prefix.ts';
 
 /** ROUTE_ASK, ROUTE_GATEWAY */
 const kinds = { ask: 0, gateway: 1 } as const;
-/** In the spare part of `struct route`: which answer of the FIB is this route's. */
-const gatewayOffset = layout.spare;
-const linkOffset = layout.spare + 16;
 
 /**
  * How often the agent says that it lives and the policy stands, in ms. The program trusts a word for three seconds, by its
@@ -106,8 +103,8 @@ function encodeRoute(route: HopRoute): Buffer {
   bytesOfNumber(maskOf(route.length)).copy(bytes, layout.mask);
   bytes.writeUInt32LE(kinds[route.kind], layout.kind);
   if (route.kind === 'gateway') {
-    mappedBytes(route.gateway).copy(bytes, gatewayOffset);
-    bytes.writeUInt32LE(route.link, linkOffset);
+    mappedBytes(route.gateway).copy(bytes, layout.gateway);
+    bytes.writeUInt32LE(route.link, layout.device);
   }
   return bytes;
 }
