@@ -28,6 +28,9 @@ export interface MachineryOptions {
 /** Whom the program believes without an end, as tests do: see src/dataplane/xdp/network/write-hops.ts. */
 const always = 0xffffffff;
 
+/** Path of another object than the one that ships: to compare variants of the program. */
+const objectVariable = 'PENSTOCK_BENCH_OBJECT';
+
 export class Machinery implements Disposable {
   readonly program: LoadedProgram;
   readonly image: Image;
@@ -53,10 +56,13 @@ export class Machinery implements Disposable {
     const cpus = possibleCpus();
     const shape = defaultShape(needs, flows === undefined ? { cpus } : { cpus, flows });
     const { path, build } = shippedObject();
+    const object = process.env[objectVariable] ?? path;
     const program = await loadProgram({
-      object: path,
+      object,
       shape: entriesOf(shape),
-      settings: settingsOf(shape, build),
+      settings: {
+        ...settingsOf(shape, build),
+      },
     });
     const memory = memoryOf(program);
     Image.format(memory, 0x1234_5678);
