@@ -117,6 +117,11 @@ export const vlans: readonly Row[] = [
     becomes: forwarded({ to: machine }),
   },
   {
+    name: 'a tag of priority alone is none',
+    frame: from(tcp(client, [front, doors.machine]), { tags: [{ protocol: 0x8100, id: 0, priority: 3 }] }),
+    becomes: forwarded({ to: machine }),
+  },
+  {
     name: 'tagged, and no MAC address of the next hop',
     frame: from(tcp(tagged, [front, doors.silent])),
     becomes: routed({ to: ['10.1.0.77', 8080] }, 'NEIGHBOUR'),

@@ -13,8 +13,12 @@ import {
   networks,
   routes,
 } from './places.ts';
+import { frontends } from './rules.ts';
 
 const CLONE_NEWNET = 0x40000000;
+
+/** Frontends' addresses are the gateway's own, as they are where the agent puts them on the host. */
+const local = Object.values(frontends);
 
 export type Indices = Readonly<Record<DeviceName, number>>;
 
@@ -30,6 +34,7 @@ export async function buildNetwork(): Promise<Indices> {
   const list: readonly (readonly [DeviceName, Device])[] = names.map((name) => [name, devices[name]]);
   await batch([
     'link set lo up',
+    ...local.map((address) => `addr add ${address} dev lo${address.includes(':') ? ' nodad' : ''}`),
     ...list.flatMap(([name, device]) => makeDevice(name, device)),
     ...networks.map(({ device, own }) => `addr add ${own} dev ${device}${own.includes(':') ? ' nodad' : ''}`),
     ...neighbours.map(

@@ -54,6 +54,21 @@ export const balancedAny = '203.0.113.6';
 export const masked = '203.0.113.5';
 export const masked6 = '2001:db8:f::5';
 
+/** All of them. */
+export const frontends = {
+  front,
+  front6,
+  any,
+  any6,
+  twin,
+  twin6,
+  balanced,
+  balanced6,
+  balancedAny,
+  masked,
+  masked6,
+} as const;
+
 /** Where the frontend ports of `front` lead that are about a special place. */
 export const doors = {
   machine: 501,
