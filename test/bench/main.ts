@@ -8,9 +8,19 @@ import { ring } from './benches/ring.ts';
 import { start } from './benches/start.ts';
 import { steadyLoad } from './benches/steady-load.ts';
 import { xdpPacket } from './benches/xdp-packet.ts';
+import { xdpVeth } from './benches/xdp-veth.ts';
 import { type BenchResult, tableOf, writeResults } from './report.ts';
 
-const benches: readonly Bench[] = [memberAdded, replaceAll, newFlow, start, steadyLoad, ring, xdpPacket];
+const benches: readonly Bench[] = [
+  memberAdded,
+  replaceAll,
+  newFlow,
+  start,
+  steadyLoad,
+  ring,
+  xdpPacket,
+  xdpVeth,
+];
 
 const usage = `Usage: npm run bench -- [NAME...] [--json FILE] [--quick]
 
