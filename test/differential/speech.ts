@@ -97,6 +97,8 @@ export class Speech {
     const fields: Fields = { ...step, identification: step.id, flowLabel: step.id };
     if (step.kind === 'complaint') {
       if (last === undefined || here === undefined || there === undefined) return undefined;
+      // See the limits in bpf/README.md.
+      if (last.packet.ip.version === 6 && last.packet.ip.extensions.length > 0) return undefined;
       const six = conversation.family === 6;
       const [type, code, rest] = six ? sixth(step) : [step.type, step.code, step.rest];
       const bytes = headerBytes(last.packet) + step.bytes;
@@ -110,6 +112,7 @@ export class Speech {
             : '10.0.0.254';
       return error(step.byRouter ? router : here[0], there[0], last.packet, {
         ...fields,
+        extensions: [],
         tos: complaintTos,
         type,
         code,

@@ -24,7 +24,8 @@ const declared: Message<'LoadBalancer'> = {
     name: `direct-${protocol}`,
     frontend: 'front',
     protocol,
-    backendPort: protocol === tcp ? 80 : 5300,
+    // No port that is balanced as well: answers are told apart by it, as long as no flow has to be remembered.
+    backendPort: protocol === tcp ? 8080 : 5301,
     pool: { backendPool: 'vms', frontendPortRangeStart: 500, maximumMachines: 10 },
   })),
   loadBalancingRules: [...webAndDns],
@@ -107,7 +108,7 @@ describe('status', () => {
     const text = (await lab.penstock(['status'])).stdout;
     expect(text).toMatch(/interface\s+wan0: XDP native, veth/);
     expect(text).toMatch(/map memory\s+[\d.]+ MiB in \d+ maps/);
-    expect(text).toMatch(/flow table\s+\d+ of 2\d\d,\d{3} flows/);
+    expect(text).toMatch(/flow table\s+\d+ of \d+,\d{3} flows/);
     expect(text).toMatch(/packets\s+[\d,]+ forwarded, /);
     expect(text).toMatch(/warnings\s+none/);
   });
