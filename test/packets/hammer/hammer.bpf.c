@@ -8,14 +8,33 @@
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
 #include "abi.h"
 #include "maps.h"
 #include "packet.h"
+#include "count.h"
 #include "hash.h"
 #include "table.h"
+#include "address.h"
+#include "frame.h"
+#include "seen.h"
+#include "flow.h"
+#include "balance.h"
+#include "nexthop.h"
+#include "checksum.h"
+#include "icmp.h"
+#include "rewrite.h"
+#include "nat.h"
+#include "direct.h"
+/* Only its look-ups are used. */
+#pragma clang diagnostic ignored "-Wunused-function"
+#include "fast.h"
 
 #define PAIRS_MAX 1024
 #define LOOKS 32
@@ -75,7 +94,7 @@ static __always_inline __u32 machine_at(__u32 index)
 }
 
 /* A slot of the ring, any will do: all belong to the same member. */
-static __always_inline __u32 member_of(__u32 ring_index, __u32 epoch)
+static __always_inline __u32 machine_in_ring(__u32 ring_index, __u32 epoch)
 {
 	const struct ring *ring = bpf_map_lookup_elem(&rings, &ring_index);
 	const struct member *member;
@@ -107,6 +126,7 @@ static __always_inline bool leads_back(__u32 machine_index, __be16 port, __u32 p
 {
 	const struct machine *machine = bpf_map_lookup_elem(&machines, &machine_index);
 	union address address;
+	const struct backend *backend;
 	__u32 index, way;
 
 	if (!machine)
@@ -116,13 +136,18 @@ static __always_inline bool leads_back(__u32 machine_index, __be16 port, __u32 p
 	if (index == NOWHERE)
 		return false;
 	way = visible_way(index, epoch);
+	/* The fast way may not find what is far from home, but nothing else. */
+	backend = is_mapped_ipv4(&address) ? fast_backend(address.words[3], hash_address(&address),
+							  key_of(port, protocol), epoch, &index) : 0;
+	if (backend && READ_ONCE(backend->ways[visible(READ_ONCE(backend->version), epoch)]) != way)
+		return false;
 	return way & WAY_EXISTS && (way & WAY_INDEX) == frontend;
 }
 
 /* The machine behind an endpoint; NO_MACHINE: nothing there. */
 static __always_inline __u32 look(const struct end *end, __u32 epoch)
 {
-	const struct frontend *frontend;
+	const struct frontend *frontend, *fast;
 	union address address = end->address;
 	struct target target;
 	__u32 index;
@@ -135,10 +160,16 @@ static __always_inline __u32 look(const struct end *end, __u32 epoch)
 		return NO_MACHINE;
 	target = *visible_target(frontend, epoch);
 	if (target.kind == TARGET_BALANCED)
-		return member_of(target.to, epoch);
+		return machine_in_ring(target.to, epoch);
 	if (target.kind != TARGET_NAT)
 		return NO_MACHINE;
 	if (!leads_back(target.to, target.port, end->key >> 16, index, epoch))
+		count(SIGHT_ASTRAY);
+	if (!is_mapped_ipv4(&address))
+		return machine_at(target.to);
+	/* The fast way takes the machine's address from beside the target. */
+	fast = fast_frontend(address.words[3], hash_address(&address), end->key, epoch, &index);
+	if (fast && fast->inet[visible(READ_ONCE(fast->version), epoch)] != machine_at(target.to))
 		count(SIGHT_ASTRAY);
 	return machine_at(target.to);
 }

@@ -46,7 +46,7 @@ export class Gateway {
     const program = await loadProgram({ object, shape: mapEntries(), settings: settingsOf() });
     fillDevices(program, indices);
     fillVlans(program, indices);
-    fillRoutes(program);
+    fillRoutes(program, indices);
     const control = program.memory('control').buffer;
     new Uint8Array(control).set(macBytes(mark), layout.control.mark);
     const table = tableOf();
@@ -105,12 +105,21 @@ export class Gateway {
     if (this.#varied) await this.commit(this.#usual === this.#table ? this.#usual : tableOf({}, this.#table));
     this.#varied = false;
     this.setGate(true);
-    this.#control().setUint32(layout.control.hop_cache, rememberHops ? 0xffffffff : 0, true);
+    this.rememberHops(rememberHops);
     this.forget();
     const machines = this.#view('machines');
     for (let index = 0; index < shape.machines; index += 1) {
       machines.setBigUint64(index * layout.machine.size + layout.machine.fresh, 0n, true);
     }
+    const routes = this.#view('routes');
+    for (let at = layout.route.fresh; at < routes.byteLength; at += layout.route.size) {
+      routes.setBigUint64(at, 0n, true);
+    }
+  }
+
+  /** Whether next hops may be remembered: without end (WORD_ALWAYS), or not at all. */
+  rememberHops(may: boolean): void {
+    this.#control().setUint32(layout.control.hop_cache, may ? 0xffffffff : 0, true);
   }
 
   /** Flows, clients and fragments. */

@@ -41,22 +41,22 @@ export function fillVlans(program: LoadedProgram, indices: Indices): void {
 }
 
 /** Longest first. Whatever is not behind the default routers is asked for. */
-const listed: readonly (readonly [prefix: string, kind: number])[] = [
+const listed: readonly (readonly [prefix: string, kind: number, gateway?: string])[] = [
   ['2001:db8:1::/64', askRoute],
   ['2001:db8:9::/64', askRoute],
   ['198.51.96.0/20', askRoute],
   ['10.0.0.0/8', askRoute],
   ['fd00::/8', askRoute],
-  ['0.0.0.0/0', gatewayRoute],
-  ['::/0', gatewayRoute],
+  ['0.0.0.0/0', gatewayRoute, '198.51.100.254'],
+  ['::/0', gatewayRoute, '2001:db8:1::fe'],
 ];
 
 /** What next hops may be remembered for: a router's, on behalf of all behind it. */
-export function fillRoutes(program: LoadedProgram): void {
+export function fillRoutes(program: LoadedProgram, indices: Indices): void {
   const { buffer } = program.memory('routes');
   const bytes = new Uint8Array(buffer);
   const view = new DataView(buffer);
-  for (const [index, [cidr, kind]] of listed.entries()) {
+  for (const [index, [cidr, kind, gateway]] of listed.entries()) {
     const [address = '', length = ''] = cidr.split('/');
     const bits = Number(length) + (address.includes(':') ? 0 : 96);
     const whole = Uint8Array.from({ length: 16 }, (_, at) => mapped(addressBytes(address))[at] ?? 0);
@@ -71,6 +71,9 @@ export function fillRoutes(program: LoadedProgram): void {
     );
     bytes.set(mask, at + layout.route.mask);
     view.setUint32(at + layout.route.kind, kind, true);
+    if (gateway === undefined) continue;
+    bytes.set(mapped(addressBytes(gateway)), at + layout.route.gateway);
+    view.setUint32(at + layout.route.device, indices.wan, true);
   }
   new DataView(program.memory('control').buffer).setUint32(layout.control.routes, listed.length, true);
 }

@@ -1,12 +1,13 @@
 // The agent's own writer, on the memory of a loaded program.
+
 import { randomInt } from 'node:crypto';
 import { gracePeriod } from '../../../src/dataplane/xdp/kernel/grace.ts';
 import type { LoadedProgram } from '../../../src/dataplane/xdp/kernel/program.ts';
 import type { Settings } from '../../../src/dataplane/xdp/kernel/settings.ts';
 import { Image } from '../../../src/dataplane/xdp/memory/image.ts';
-import { cellsPerValue } from '../../../src/dataplane/xdp/memory/layout.ts';
 import { type MapName, type Memory, mapNames } from '../../../src/dataplane/xdp/memory/map-memory.ts';
 import { entriesOf, type Shape } from '../../../src/dataplane/xdp/memory/shape.ts';
+import { settingsOf as agentSettings } from '../../../src/dataplane/xdp/settings.ts';
 
 /** Small, but with more than one place of everything; a shard for each of two processors. */
 export const shape: Shape = {
@@ -29,16 +30,9 @@ export function mapEntries(of: Shape = shape): Readonly<Record<string, number>> 
   return sizes;
 }
 
+/** As the agent sets them. */
 export function settingsOf(of: Shape = shape): Settings {
-  return {
-    frontend_mask: of.frontends - 1,
-    backend_mask: of.backends - 1,
-    address_mask: of.addresses * cellsPerValue - 1,
-    bucket_mask: of.flows - 1,
-    seen_mask: of.seen - 1,
-    counter_shift: Math.log2(of.shards),
-    counters_own: 1,
-  };
+  return agentSettings(of, 0);
 }
 
 export function memoryOf(program: LoadedProgram): Memory {
