@@ -7,6 +7,7 @@ import { replaceAll } from './benches/replace-all.ts';
 import { ring } from './benches/ring.ts';
 import { start } from './benches/start.ts';
 import { steadyLoad } from './benches/steady-load.ts';
+import { xdpCommit } from './benches/xdp-commit.ts';
 import { xdpPacket } from './benches/xdp-packet.ts';
 import { xdpVeth } from './benches/xdp-veth.ts';
 import { type BenchResult, tableOf, writeResults } from './report.ts';
@@ -19,6 +20,7 @@ const benches: readonly Bench[] = [
   steadyLoad,
   ring,
   xdpPacket,
+  xdpCommit,
   xdpVeth,
 ];
 

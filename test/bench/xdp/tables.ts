@@ -77,7 +77,22 @@ export function adding(added: readonly Entry[], rings: readonly Ring[] = []): Ch
   return { ...nothing, added, rings: rings.map((after) => ({ after })), backendsAdded: [...backends] };
 }
 
-export const nothing: Change = {
+/** Entries that go, with their machines. */
+export function removing(removed: readonly Entry[]): Change {
+  return { ...nothing, removed, backendsRemoved: adding(removed).backendsAdded };
+}
+
+/** Entries of the same endpoints that lead to other machines; no machine of one is among the other's. */
+export function exchanging(before: readonly Entry[], after: readonly Entry[]): Change {
+  return {
+    ...nothing,
+    replaced: before.map((entry, index) => ({ before: entry, after: after[index] ?? entry })),
+    backendsAdded: adding(after).backendsAdded,
+    backendsRemoved: adding(before).backendsAdded,
+  };
+}
+
+const nothing: Change = {
   added: [],
   removed: [],
   replaced: [],
