@@ -29,7 +29,6 @@ export class Gateway {
   readonly #image: Image;
   #revision = 0;
   #table: ForwardingTable;
-  #usual: ForwardingTable;
   #varied = false;
 
   private constructor(program: LoadedProgram, indices: Indices, image: Image, table: ForwardingTable) {
@@ -37,7 +36,6 @@ export class Gateway {
     this.indices = indices;
     this.#image = image;
     this.#table = table;
-    this.#usual = table;
   }
 
   /** In a network namespace of its own, with `rules.ts` loaded. */
@@ -100,11 +98,16 @@ export class Gateway {
     this.#table = table;
   }
 
-  /** The usual rules, and no flow, client or next hop known. */
-  async reset(rememberHops: boolean): Promise<void> {
-    if (this.#varied) await this.commit(this.#usual === this.#table ? this.#usual : tableOf({}, this.#table));
+  /** The usual rules again, if they were changed; what flows and next hops are known stays. */
+  async restore(): Promise<void> {
+    if (this.#varied) await this.commit(tableOf({}, this.#table));
     this.#varied = false;
     this.setGate(true);
+  }
+
+  /** The usual rules, and no flow, client or next hop known. */
+  async reset(rememberHops: boolean): Promise<void> {
+    await this.restore();
     this.rememberHops(rememberHops);
     this.forget();
     const machines = this.#view('machines');
