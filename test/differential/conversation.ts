@@ -150,14 +150,14 @@ function aboutAnything(random: Random, door: Door, client: End, nextId: () => nu
 
 function stepsThrough(
   random: Random,
-  { transport, balanced }: Door,
+  { transport }: Door,
   nextId: () => number,
   first: Side,
 ): readonly Step[] {
   if (transport === 'udp') return udpSteps(random, nextId, first);
-  // Some begin in their midst, as after a restart of the gateway; but not where XDP would have to know them, and not from
-  // a machine's port that a rule leads to, where they would be taken for answers (see the limits in bpf/README.md).
-  return tcpSteps(random, nextId, first, !balanced && first === 'client' && random.once(20));
+  // Some begin in their midst, as after a restart of the gateway; but not from a machine's port that a rule leads to, where
+  // they would be taken for answers.
+  return tcpSteps(random, nextId, first, first === 'client' && random.once(20));
 }
 
 const other: Readonly<Record<Side, Side>> = { client: 'machine', machine: 'client' };
