@@ -25,6 +25,12 @@ export class Gateway {
     block(await this.#run(args));
   }
 
+  /** Shows what the gateway says about itself. */
+  async showStatus(): Promise<void> {
+    command('penstock status');
+    block(await this.#run(['status']), 16);
+  }
+
   /** The port mappings of the rule, by port. */
   async mappings(): Promise<readonly Mapping[]> {
     const text = await this.#run(['get', 'mappings', '--lb', 'web', '--no-counters', '-o', 'json']);

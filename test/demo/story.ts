@@ -40,6 +40,10 @@ export class Story {
     await this.#scaleIn(leaving);
     await this.#traffic.load([]);
     const unmoved = await this.#compare(before, leaving);
+    if (this.#lab.dataplane === 'xdp') {
+      heading(7, 'Look at the data plane: where it runs, what it holds, and what became of the packets');
+      await this.#gateway.showStatus();
+    }
     return this.#sum() && unmoved;
   }
 
