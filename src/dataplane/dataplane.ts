@@ -63,6 +63,8 @@ export interface KernelState {
 
 export type Verdict =
   | { readonly kind: 'intact' }
+  /** Something of ours was gone, and is there again; nothing has to be loaded. `detail` says what was seen. */
+  | { readonly kind: 'mended'; readonly detail: string }
   /** Our state is gone or not ours any more; `load` repairs it. `detail` says what was seen. */
   | { readonly kind: 'damaged'; readonly detail: string };
 

@@ -351,8 +351,16 @@ export class Gateway implements GatewayContract {
 
   async #mendDataPlane(): Promise<void> {
     const verdict = await this.#parts.dataPlane.verify();
-    if (verdict.kind === 'intact' && !this.#doubtful) return;
-    const detail = verdict.kind === 'intact' ? 'the outcome of a commit was not known' : verdict.detail;
+    if (verdict.kind === 'mended') {
+      this.#warn({
+        code: 'DATA_PLANE_REPAIRED',
+        message: `${verdict.detail}; put right at ${new Date(this.#now()).toISOString()}`,
+        remedy:
+          'Find what else on this host changes the ruleset, XDP programs, or what is in /sys/fs/bpf/penstock.',
+      });
+    }
+    if (verdict.kind !== 'damaged' && !this.#doubtful) return;
+    const detail = verdict.kind === 'damaged' ? verdict.detail : 'the outcome of a commit was not known';
     await this.#parts.dataPlane.load(this.#state.table, this.#stamp(this.#state.revision));
     this.#dataPlaneRevision = this.#state.revision;
     this.#doubtful = false;

@@ -5,6 +5,7 @@ import type { Engine } from './engine.ts';
 import { openPinDirectory, type PinDirectory } from './kernel/pin-directory.ts';
 import { names } from './kernel/pinned-links.ts';
 import { pinProgram } from './kernel/pinned-programs.ts';
+import { removeAll } from './kernel/remove-all.ts';
 
 /** Whether all maps and programs are pinned; links are not looked at. A few system calls. */
 export function isPinned({ programs, links, reasons }: PinDirectory, { number, program }: Engine): boolean {
@@ -20,4 +21,10 @@ export function pinAgain(
   const directory = openPinDirectory();
   old.close();
   return { directory, engine: { ...engine, number: pinProgram(directory, engine.program).number } };
+}
+
+/** Lets go of a directory; one that holds nothing goes, too. */
+export function leave(directory: PinDirectory): void {
+  if (names(directory.links).length > 0 || names(directory.programs).length > 0) directory.close();
+  else removeAll(directory);
 }

@@ -36,7 +36,7 @@ import { defaultShape, type Shape } from './memory/shape.ts';
 import type { MemoryStamp } from './memory/stamp.ts';
 import { DoesNotFit } from './memory/trouble.ts';
 import { type ProgramObject, shippedObject } from './object.ts';
-import { isPinned, pinAgain } from './pins.ts';
+import { isPinned, leave, pinAgain } from './pins.ts';
 import { Presence } from './presence.ts';
 import { reasonsOf } from './reasons.ts';
 import { possibleCpus } from './settings.ts';
@@ -61,8 +61,8 @@ interface Held {
   readonly directory: PinDirectory;
 }
 
-/** Every so many checks, the rules of the completing table are looked at too (that costs a process). */
-const checksPerCompletionCheck = 3;
+/** Every so many checks, what costs more is looked at, too: a process for the rules of the completing table. */
+const checksPerSlowCheck = 3;
 
 export class XdpDataPlane implements DataPlane {
   readonly kind = 'xdp';
@@ -175,19 +175,11 @@ export class XdpDataPlane implements DataPlane {
       if (presence === undefined || engine === undefined) {
         return { kind: 'damaged', detail: 'the XDP program does not run' };
       }
-      const { directory } = this.#open();
-      if (!isPinned(directory, engine)) {
-        return { kind: 'damaged', detail: `what was pinned in ${directory.path} is gone` };
-      }
-      const missing = presence.missing();
-      if (missing.length > 0) {
-        return { kind: 'damaged', detail: `the XDP program is gone from ${missing.join(', ')}` };
-      }
-      this.#checks += 1;
-      if (this.#checks % checksPerCompletionCheck !== 0) return verdict;
-      if (presence.isRefused) await presence.ensure();
-      if (await presence.completed()) return verdict;
-      return { kind: 'damaged', detail: 'the table inet penstock_xdp is gone or was changed' };
+      const details = await this.#damage(presence, engine);
+      if (details.length === 0) return verdict;
+      this.#keepPinned();
+      await this.#appear();
+      return { kind: 'mended', detail: details.join('; ') };
     });
   }
 
@@ -219,7 +211,7 @@ export class XdpDataPlane implements DataPlane {
       return { nftables: nftables.value, held: held.value };
     }
     if (nftables.status === 'fulfilled') await this.#nftables.close();
-    if (held.status === 'fulfilled') held.value.directory.close();
+    if (held.status === 'fulfilled') leave(held.value.directory);
     const reasons: unknown[] = [nftables, held].flatMap((each) => ('reason' in each ? [each.reason] : []));
     const unexpected = reasons.find((reason) => !(reason instanceof DataPlaneUnavailable));
     if (unexpected !== undefined) throw unexpected;
@@ -288,10 +280,23 @@ export class XdpDataPlane implements DataPlane {
         logger,
       });
     } else {
-      await this.#presence.ensure();
+      await this.#presence.mend();
     }
     this.#appeared = true;
     openGate(engine);
+  }
+
+  /** What somebody else has taken away, in words. */
+  async #damage(presence: Presence, engine: Engine): Promise<readonly string[]> {
+    const { directory } = this.#open();
+    const lost = presence.lost();
+    const details = lost.length === 0 ? [] : [`the XDP program was gone from ${lost.join(', ')}`];
+    if (!isPinned(directory, engine)) details.push(`what is pinned in ${directory.path} was gone`);
+    this.#checks += 1;
+    if (this.#checks % checksPerSlowCheck !== 0) return details;
+    if (presence.isRefused) await presence.ensure();
+    if (!(await presence.completed())) details.push('the table inet penstock_xdp was gone or changed');
+    return details;
   }
 
   /** After somebody has removed pins: the program would end with this process. */
@@ -329,7 +334,7 @@ export class XdpDataPlane implements DataPlane {
     // What is not settled now, the next agent settles.
     await engine?.image.settled().catch(() => {});
     engine?.program.close();
-    this.#held?.directory.close();
+    if (this.#held !== undefined) leave(this.#held.directory);
     this.#held = undefined;
   }
 

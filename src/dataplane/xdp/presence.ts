@@ -37,6 +37,10 @@ export class Presence {
   #passedOver: Choice['passedOver'] = [];
   /** By interface name: why the program is not there although it should be. */
   #refused = new Map<string, string>();
+  /** By index: where the program was when it was last put on. */
+  #held: ReadonlySet<number> = new Set();
+  /** Names of interfaces that have lost it since. */
+  readonly #lost = new Set<string>();
   /** The interfaces that the host was prepared for. */
   #prepared: readonly string[] | undefined;
   #last: Promise<unknown> = Promise.resolve();
@@ -95,21 +99,29 @@ export class Presence {
     });
   }
 
+  /** The same, and puts the completing table in place again, whatever has become of it. What is lost now is known. */
+  async mend(): Promise<void> {
+    this.#prepared = undefined;
+    await this.ensure();
+    this.#lost.clear();
+  }
+
   /** Whether an interface refused the program when it was last tried. */
   get isRefused(): boolean {
     return this.#refused.size > 0;
   }
 
-  /** Interfaces that the program should run on and does not; empty: all is well. Well under a millisecond. */
-  missing(): readonly string[] {
-    const { directory, engine } = this.#options;
-    const ours = new Set([...engine.program.programs.values()].map(({ id }) => id));
-    const running = attachments(directory).filter(({ program }) => ours.has(program));
-    const present = new Set(running.map(({ ifindex }) => ifindex));
-    const links = new Set(this.#network.network.links.map(({ index }) => index));
-    return this.#chosen(this.#network.network)
-      .interfaces.filter(({ ifindex, name }) => links.has(ifindex) && !this.#refused.has(name))
-      .flatMap(({ ifindex, name }) => (present.has(ifindex) ? [] : [name]));
+  /** Interfaces that somebody has taken the program off since the last call. Well under a millisecond. */
+  lost(): readonly string[] {
+    const present = this.#running();
+    const names = new Map(this.#network.network.links.map(({ index, name }) => [index, name]));
+    for (const ifindex of this.#held) {
+      const name = names.get(ifindex);
+      if (name !== undefined && !present.has(ifindex)) this.#lost.add(name);
+    }
+    const lost = [...this.#lost];
+    this.#lost.clear();
+    return lost;
   }
 
   /** Whether the rules stand that route what the program has translated. Costs a process. */
@@ -180,13 +192,14 @@ export class Presence {
     await this.#prepareHost(network, interfaces);
     const before = attachments(directory);
     const wanted = new Set(interfaces.map(({ ifindex }) => ifindex));
-    const ours = new Set([...engine.program.programs.values()].map(({ id }) => id));
+    const ours = this.#ours();
     detachMoved(directory);
     for (const { ifindex } of before) if (!wanted.has(ifindex)) detach(directory, ifindex);
     const refused: { name: string; findings: Findings }[] = [];
     this.#refused = new Map();
     for (const { ifindex, name } of interfaces) {
       if (before.some((each) => each.ifindex === ifindex && ours.has(each.program))) continue;
+      if (this.#held.has(ifindex)) this.#lost.add(name);
       try {
         if (!before.some((each) => each.ifindex === ifindex)) await untilLeft(ifindex, ours);
         attach(directory, engine.program, ifindex);
@@ -197,7 +210,19 @@ export class Presence {
       }
     }
     if (!same(before, attachments(directory))) await this.#network.refresh();
+    this.#held = this.#running();
     return refused;
+  }
+
+  /** By index: where the program runs. */
+  #running(): ReadonlySet<number> {
+    const ours = this.#ours();
+    const running = attachments(this.#options.directory).filter(({ program }) => ours.has(program));
+    return new Set(running.map(({ ifindex }) => ifindex));
+  }
+
+  #ours(): ReadonlySet<number> {
+    return new Set([...this.#options.engine.program.programs.values()].map(({ id }) => id));
   }
 
   #chosen(network: Network): Choice {
