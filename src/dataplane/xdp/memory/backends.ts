@@ -96,6 +96,13 @@ export class Backends {
     return words;
   }
 
+  /** Reads from the first `count` of these machines, and does nothing else; see `Ahead`. */
+  readMachines(indices: Int32Array, count: number): number {
+    let sum = 0;
+    for (let at = 0; at < count; at += 1) sum ^= this.#machines.get((indices[at] as number) * machineStride);
+    return sum;
+  }
+
   /** After the grace period. */
   settle(index: number): void {
     const place = this.versions.newest(index);

@@ -17,7 +17,6 @@ export class Entries {
   readonly #address = new Int32Array(4);
   readonly #machine = new Int32Array(4);
   readonly #held = new Int32Array(4);
-  #fetched = 0;
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -56,19 +55,6 @@ export class Entries {
     const wanted = readAddress(target.address, this.#machine);
     const held = backends.addressOf(to, this.#held);
     return wanted[3] === held[3] && wanted[0] === held[0] && wanted[1] === held[1] && wanted[2] === held[2];
-  }
-
-  /** Has the memory fetched that the next few entries are looked for in; see `Table.fetch`. */
-  fetch(entries: readonly Entry[], from: number, to: number): void {
-    const { frontends, backends } = this.#parts;
-    for (let at = from; at < to && at < entries.length; at += 1) {
-      const { endpoint, target } = entries[at] as Entry;
-      const key = keyOf(endpoint.port, protocolNumber[endpoint.transport]);
-      this.#fetched ^= frontends.table.fetch(readAddress(endpoint.address, this.#address), key);
-      if (target.kind !== 'nat' || target.masquerade) continue;
-      const wayKey = WaysBack.key(keyOf(target.port, 0), key);
-      this.#fetched ^= backends.table.fetch(readAddress(target.address, this.#machine), wayKey);
-    }
   }
 
   /** First of all, for what goes and what is replaced: its way back is free for others. */

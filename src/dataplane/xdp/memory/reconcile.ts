@@ -2,6 +2,7 @@
 
 import type { Entry, ForwardingTable } from '../../../forwarding/table.ts';
 import type { IpAddress } from '../../../resources/address.ts';
+import { Ahead, ahead } from './ahead.ts';
 import type { Entries } from './entries.ts';
 import { IntList } from './int-list.ts';
 import type { Parts } from './parts.ts';
@@ -15,6 +16,7 @@ export function* reconcileSteps(
   table: ForwardingTable,
 ): Generator<void, void, void> {
   const { frontends, rings, ways } = parts;
+  const fetch = new Ahead(parts);
   const numbers = new Set<number>();
   for (const loadBalancer of table.loadBalancers.values()) {
     for (const ring of loadBalancer.rings.values()) {
@@ -27,23 +29,29 @@ export function* reconcileSteps(
   const added: Entry[] = [];
   const replaced: Entry[] = [];
   const places = new IntList();
-  let read = 0;
-  for (const loadBalancer of table.loadBalancers.values()) {
-    for (const rule of loadBalancer.rules.values()) {
-      for (const entry of rule.entries.values()) {
-        if (++read % 512 === 0) yield;
-        const index = entries.find(entry.endpoint);
-        if (index < 0) {
-          added.push(entry);
-          continue;
-        }
-        wanted[index] = 1;
-        if (entries.leadsTo(index, entry.target)) continue;
-        entries.leave(index);
-        replaced.push(entry);
-        places.push(index);
+  const present = new Int32Array(ahead);
+  for (const block of blocks(table)) {
+    fetch.entries(block, 0);
+    const there: Entry[] = [];
+    for (const entry of block) {
+      const index = entries.find(entry.endpoint);
+      if (index < 0) {
+        added.push(entry);
+        continue;
       }
+      present[there.length] = index;
+      there.push(entry);
     }
+    fetch.machines(present.subarray(0, there.length), 0, 'newest');
+    for (const [at, entry] of there.entries()) {
+      const index = present[at] as number;
+      wanted[index] = 1;
+      if (entries.leadsTo(index, entry.target)) continue;
+      entries.leave(index);
+      replaced.push(entry);
+      places.push(index);
+    }
+    yield;
   }
   const removed = new IntList();
   for (let index = 0; index < wanted.length; index += 1) {
@@ -57,7 +65,7 @@ export function* reconcileSteps(
     if (at % 512 === 511) yield;
   }
   for (const [at, entry] of added.entries()) {
-    if (at % 32 === 0) entries.fetch(added, at, at + 32);
+    if (at % ahead === 0) fetch.entries(added, at);
     entries.add(entry);
     if (at % 512 === 511) yield;
   }
@@ -70,5 +78,21 @@ export function* reconcileSteps(
     if (at % 512 === 511) yield;
   }
   for (const number of rings.numbers()) if (!numbers.has(number)) rings.remove(number);
-  ways.conclude();
+  yield* ways.conclude();
+}
+
+/** All entries, some at a time. */
+function* blocks(table: ForwardingTable): Generator<readonly Entry[], void, void> {
+  let block: Entry[] = [];
+  for (const { rules } of table.loadBalancers.values()) {
+    for (const { entries } of rules.values()) {
+      for (const entry of entries.values()) {
+        block.push(entry);
+        if (block.length < ahead) continue;
+        yield block;
+        block = [];
+      }
+    }
+  }
+  yield block;
 }

@@ -63,7 +63,7 @@ export interface Sizing {
   readonly flows?: number;
   /** Processors that packets may arrive at. */
   readonly cpus: number;
-  /** Bytes of counters above which processors share them. Default: 64 MiB. */
+  /** Bytes of counters above which processors share them. Default: 128 MiB. */
   readonly counterBytes?: number;
 }
 
@@ -92,7 +92,7 @@ export function defaultShape(needs: Needs, sizing: Sizing): Shape {
   };
 }
 
-function shardsFor(rows: number, { cpus, counterBytes = 64 * 2 ** 20 }: Sizing): number {
+function shardsFor(rows: number, { cpus, counterBytes = 128 * 2 ** 20 }: Sizing): number {
   let shards = powerOfTwo(cpus);
   while (shards > 1 && rows * shards * counter.size > counterBytes) shards /= 2;
   return shards;

@@ -1,10 +1,14 @@
 // A change of the forwarding table, written to the places that packets do not see yet.
 import type { Change } from '../../../forwarding/change.ts';
+import type { Entry } from '../../../forwarding/table.ts';
 import type { IpAddress } from '../../../resources/address.ts';
+import { Ahead, ahead } from './ahead.ts';
 import type { Entries } from './entries.ts';
 import type { Parts } from './parts.ts';
 
 const none: ReadonlySet<IpAddress> = new Set();
+/** So many entries without a pause; a multiple of `ahead`. */
+const turn = 512;
 
 /**
  * In steps. Flows in `change.ending` end with the serials and states of what they belong to; only where a ring's member stays
@@ -12,49 +16,59 @@ const none: ReadonlySet<IpAddress> = new Set();
  */
 export function* changeSteps(parts: Parts, entries: Entries, change: Change): Generator<void, void, void> {
   const { rings, ways } = parts;
+  const fetch = new Ahead(parts);
   const ended = membersEnding(change);
   for (const { after } of change.rings) {
     if (after !== undefined) rings.stage(after, ended.get(after.number) ?? none);
     yield;
   }
+  const befores = change.replaced.map(({ before }) => before);
+  const afters = change.replaced.map(({ after }) => after);
   // Ways back are left before they are joined: whoever comes after the last one has it to himself.
-  const removed = new Int32Array(change.removed.length);
-  const replaced = new Int32Array(change.replaced.length);
-  for (const [at, { endpoint }] of change.removed.entries()) {
-    const index = entries.at(endpoint);
-    removed[at] = index;
-    entries.leave(index);
-    if (at % 512 === 511) yield;
-  }
-  for (const [at, { before }] of change.replaced.entries()) {
-    const index = entries.at(before.endpoint);
-    replaced[at] = index;
-    entries.leave(index);
-    if (at % 512 === 511) yield;
-  }
-  for (const [at, { after }] of change.replaced.entries()) {
-    entries.replace(replaced[at] as number, after.target);
-    if (at % 512 === 511) yield;
+  const removed = yield* left(entries, fetch, change.removed);
+  const replaced = yield* left(entries, fetch, befores);
+  for (const [at, entry] of afters.entries()) {
+    if (at % ahead === 0) fetch.entries(afters, at);
+    entries.replace(replaced[at] as number, entry.target);
+    if (at % turn === 0) yield;
   }
   for (const [at, entry] of change.added.entries()) {
-    if (at % 32 === 0) entries.fetch(change.added, at, at + 32);
+    if (at % ahead === 0) fetch.entries(change.added, at);
     entries.add(entry);
-    if (at % 512 === 511) yield;
+    if (at % turn === 0) yield;
   }
   // Machines are left last: most stay in use.
   for (const [at, index] of replaced.entries()) {
+    if (at % ahead === 0) fetch.entries(befores, at);
+    if (at % ahead === 0) fetch.machines(replaced, at, 'before');
     entries.forget(index);
-    if (at % 512 === 511) yield;
+    if (at % turn === 0) yield;
   }
   for (const [at, index] of removed.entries()) {
+    if (at % ahead === 0) fetch.entries(change.removed, at);
+    if (at % ahead === 0) fetch.machines(removed, at, 'newest');
     entries.remove(index);
-    if (at % 512 === 511) yield;
+    if (at % turn === 0) yield;
   }
   for (const { before, after } of change.rings) {
     if (after === undefined) rings.remove(before.number);
     yield;
   }
-  ways.conclude();
+  yield* ways.conclude();
+}
+
+/** Leaves the ways back of entries, and tells their places. */
+function* left(entries: Entries, fetch: Ahead, list: readonly Entry[]): Generator<void, Int32Array, void> {
+  const places = new Int32Array(list.length);
+  for (let from = 0; from < list.length; from += ahead) {
+    const to = Math.min(from + ahead, list.length);
+    fetch.entries(list, from);
+    for (let at = from; at < to; at += 1) places[at] = entries.at((list[at] as Entry).endpoint);
+    fetch.machines(places, from, 'newest');
+    for (let at = from; at < to; at += 1) entries.leave(places[at] as number);
+    if (from % turn === 0) yield;
+  }
+  return places;
 }
 
 /** Machines whose flows through a ring end, by the ring's number. UDP flows alone end by the member's state. */

@@ -58,12 +58,16 @@ export class Table {
     }
   }
 
-  /**
-   * Has the memory where a key is looked for fetched: many such waits at a time take little longer than one. The answer
-   * means nothing, but has to be used for the load not to be left out.
-   */
-  fetch(address: Int32Array, key: number): number {
-    return this.#store.get((tableHash(address, key) & this.#mask) * this.#stride + keyAt);
+  /** Where a key is looked for first, for `read`. */
+  home(address: Int32Array, key: number): number {
+    return (tableHash(address, key) & this.#mask) * this.#stride + keyAt;
+  }
+
+  /** Reads the first `count` of these homes, and does nothing else; see `Ahead`. */
+  read(homes: Int32Array, count: number): number {
+    let sum = 0;
+    for (let at = 0; at < count; at += 1) sum ^= this.#store.get(homes[at] as number);
+    return sum;
   }
 
   /**

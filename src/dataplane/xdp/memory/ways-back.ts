@@ -71,9 +71,9 @@ export class WaysBack {
   }
 
   /**
-   * The last step of a change: frontends for every port, and balanced rules, make other ways to their machines ambiguous.
+   * The last steps of a change: frontends for every port, and balanced rules, make other ways to their machines ambiguous.
    */
-  conclude(): void {
+  *conclude(): Generator<void, void, void> {
     for (const [machine, key] of this.#ringPorts.met()) {
       if ((key & portBits) === 0) this.#widened.add(machine);
       this.#shareWith(machine, key);
@@ -82,6 +82,7 @@ export class WaysBack {
     if (this.#widened.size === 0) return;
     const { table } = this.#frontends;
     for (let index = 0; index < table.capacity; index += 1) {
+      if (index % 16_384 === 16_383) yield;
       const frontendKey = table.key(index);
       if (frontendKey === 0) continue;
       const { how, to } = this.#frontends.newest(index);
