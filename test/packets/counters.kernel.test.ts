@@ -54,7 +54,7 @@ describe('of a mapping', () => {
 
   it('a UDP flow once', () => {
     const packets = [udp(client, door), udp(machine, client), udp(client, door), udp(client, door)];
-    expect(added('udp', door, packets)).toEqual({ packets: 4, bytes: 4 * 36, flows: 1 });
+    expect(added('udp', door, packets)).toEqual({ packets: 4, bytes: 4 * 52, flows: 1 });
   });
 
   it('a UDP flow again after a long silence', () => {

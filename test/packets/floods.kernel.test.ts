@@ -70,7 +70,7 @@ function clients(count: number): readonly End[] {
   return Array.from({ length: count }, (_, index) => ['198.51.100.11', 10_000 + index]);
 }
 
-describe('open balanced connections outlive', () => {
+describe('open balanced connections outlive, and new ones are made after', () => {
   const floods: Readonly<Record<string, () => void>> = {
     'a flood of SYNs': () => send(tcp(stranger(), door, { flags: 'S' })),
     'a flood of SYNs over IPv6': () => send(tcp(stranger6(), [balanced6, 80], { flags: 'S' })),
@@ -102,6 +102,10 @@ describe('open balanced connections outlive', () => {
     expect(alive(flows)).toBe(flows.size);
     for (let sent = 0; sent < flood; sent += 1) one();
     expect(alive(flows)).toBe(flows.size);
+    // And there is still room for more.
+    const more: readonly End[] = Array.from({ length: 60 }, (_, index) => ['198.51.100.12', 20_000 + index]);
+    const opened = new Map(more.map((client) => [client, open(client)]));
+    expect(alive(opened)).toBe(opened.size);
   });
 });
 

@@ -174,7 +174,7 @@ export function udp(
       kind: 'udp',
       sourcePort,
       destinationPort,
-      payload: fields.payload ?? text('datagram'),
+      payload: fields.payload ?? text('datagram of twenty-four!'),
       ...(fields.noChecksum === undefined ? {} : { noChecksum: fields.noChecksum }),
       ...(fields.checksumError === undefined ? {} : { checksumError: fields.checksumError }),
     },

@@ -207,6 +207,30 @@ export const balancing: readonly Row[] = [
     becomes: untouched('UNKNOWN_FLOW'),
   },
   {
+    name: 'the rule is gone and back: its flow is another’s',
+    before: [...opened, { change: { without: ['five'] } }, { change: {} }],
+    frame: from(knock()),
+    becomes: untouched('UNKNOWN_FLOW'),
+  },
+  {
+    name: 'the rule is gone and back: its answers are nobody’s',
+    before: [...opened, { change: { without: ['five'] } }, { change: {} }],
+    frame: from(tcp(first, client)),
+    becomes: untouched(),
+  },
+  {
+    name: 'the rule is gone: its flow ends',
+    before: [...opened, { change: { without: ['five'] } }],
+    frame: from(knock()),
+    becomes: untouched('NO_SUCH_ENDPOINT'),
+  },
+  {
+    name: 'the rule is gone: its answers are nobody’s',
+    before: [...talking, { change: { without: ['five'] } }],
+    frame: from(udp(first, clientUdp)),
+    becomes: untouched(),
+  },
+  {
     name: 'a member is down: its TCP flow goes on',
     before: [...opened, { change: down }],
     frame: from(knock()),

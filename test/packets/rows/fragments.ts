@@ -52,7 +52,7 @@ export const fragments: readonly Row[] = [
   },
   {
     name: 'a whole IPv6 packet with a fragment header (RFC 6946)',
-    frame: from(udp(client6, door6, { slice: { from: 0, to: 16, more: false } })),
+    frame: from(udp(client6, door6, { slice: { from: 0, to: 32, more: false } })),
     becomes: forwarded({ to: machine6 }),
   },
   {

@@ -144,7 +144,7 @@ const web6: readonly Member[] = [
 /** What a row can have otherwise. */
 export interface Variation {
   readonly web?: readonly Member[];
-  /** Without the mappings of these names. */
+  /** Without the rules of these names. */
   readonly without?: readonly string[];
   readonly with?: readonly InboundNatRule[];
 }
@@ -209,7 +209,7 @@ export function declaration(variation: Variation = {}): LoadBalancer {
         backendPool: 'web6',
         sessionPersistence: 'client-ip-protocol',
       }),
-    ],
+    ].filter(({ name }) => variation.without?.includes(name) !== true),
   });
 }
 
