@@ -2,6 +2,7 @@
 //
 // A change is staged in the program's memory, where no packet sees it; then nftables commits it; then one store makes it
 // visible. So the one step that can be refused lies before the one that cannot, and either all of a change holds or none.
+import { setImmediate } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Change } from '../../forwarding/change.ts';
 import type { Entry, ForwardingTable, Ring, RingMember } from '../../forwarding/table.ts';
@@ -63,6 +64,8 @@ interface Held {
 
 /** Every so many checks, what costs more is looked at, too: a process for the rules of the completing table. */
 const checksPerSlowCheck = 3;
+/** Counters that are read in one go, some milliseconds. */
+const entriesPerPiece = 4096;
 
 export class XdpDataPlane implements DataPlane {
   readonly kind = 'xdp';
@@ -130,11 +133,12 @@ export class XdpDataPlane implements DataPlane {
   }
 
   async counters(entries: readonly Entry[]): Promise<ReadonlyMap<Entry, Counters>> {
-    const { census } = this.#loaded().image;
     const completed = await this.#nftables.counters(entries);
     const sums = new Map<Entry, Counters>();
-    for (const entry of entries) {
-      const own = census.counters(entry);
+    for (const [at, entry] of entries.entries()) {
+      if (at % entriesPerPiece === 0) await setImmediate();
+      // Each time anew: larger maps may have taken their place.
+      const own = this.#loaded().image.census.counters(entry);
       const others = completed.get(entry);
       const sum = own && others ? add(own, others) : (own ?? others);
       if (sum !== undefined) sums.set(entry, sum);
@@ -143,12 +147,7 @@ export class XdpDataPlane implements DataPlane {
   }
 
   async memberCounters(ring: Ring): Promise<ReadonlyMap<RingMember, Counters>> {
-    const { census } = this.#loaded().image;
-    const found = ring.members.flatMap((member) => {
-      const counters = census.memberCounters(ring.number, member.address);
-      return counters === undefined ? [] : [[member, counters] as const];
-    });
-    return new Map(found);
+    return this.#loaded().image.census.memberCounters(ring);
   }
 
   async report(): Promise<PlaneReport> {

@@ -166,8 +166,11 @@ export class Gateway {
   /** Of a member of the ring behind a balanced frontend's port 80. */
   memberCounters(address: string, member: string): Counters {
     const { target } = this.#entry('tcp', address, 80);
-    const counters =
-      target.kind === 'balanced' ? this.#image.census.memberCounters(target.ring, ip(member)) : undefined;
+    const rings = [...this.#table.loadBalancers.values()].flatMap((each) => [...each.rings.values()]);
+    const ring = rings.find(({ number }) => target.kind === 'balanced' && number === target.ring);
+    const counted = ring && this.#image.census.memberCounters(ring);
+    const found = ring?.members.find(({ address: its }) => its === ip(member));
+    const counters = found && counted?.get(found);
     if (counters === undefined) throw new Error(`nothing is counted for ${member}`);
     return counters;
   }

@@ -70,6 +70,13 @@ export class Backends {
     this.versions.close(index, place);
   }
 
+  /** The machine with this address, after the present change; -1: there is none. */
+  indexOf(address: Int32Array): number {
+    const entry = this.table.find(address, machineKey);
+    const value = entry < 0 ? 0 : this.newest(entry);
+    return value === 0 ? -1 : value & way.index;
+  }
+
   /** One use more of the machine with this address, which is made when there is none; `member`: as a ring's. Returns its index. */
   use(address: Int32Array, member: boolean): number {
     const entry = this.table.find(address, machineKey);

@@ -1,11 +1,10 @@
 // Reads what the memory holds: how full the maps are, and what was counted.
-import type { Entry } from '../../../forwarding/table.ts';
-import type { IpAddress } from '../../../resources/address.ts';
-import type { Counters, FlowTableReport } from '../../dataplane.ts';
+import type { Entry, Ring, RingMember } from '../../../forwarding/table.ts';
+import type { Counters } from '../../dataplane.ts';
+import { readAddress } from './address-words.ts';
 import type { Entries } from './entries.ts';
-import { flowFill } from './flow-fill.ts';
 import { counter } from './layout.ts';
-import type { MapMemory, MapName, Memory } from './map-memory.ts';
+import type { MapName, Memory } from './map-memory.ts';
 import type { Parts } from './parts.ts';
 import { defaultShape, doubled, type Needs, type Shape, union } from './shape.ts';
 
@@ -21,12 +20,11 @@ export class Census {
   readonly #parts: Parts;
   readonly #entries: Entries;
   readonly #counters: Int32Array;
-  readonly #flows: MapMemory;
+  readonly #address = new Int32Array(4);
 
   constructor(memory: Memory, parts: Parts, entries: Entries, shards: number) {
     this.#parts = parts;
     this.#entries = entries;
-    this.#flows = memory.flows;
     this.#counters = new Int32Array(
       memory.counters.buffer,
       0,
@@ -63,11 +61,6 @@ export class Census {
     };
   }
 
-  /** The flow table, whose flows come and go without the agent. */
-  flows(): FlowTableReport {
-    return flowFill(this.#flows);
-  }
-
   /** What the maps hold now, with what is not settled yet. */
   needs(): Needs {
     const { frontends, backends, rings } = this.#parts;
@@ -100,32 +93,45 @@ export class Census {
 
   /** Packets that all present targets have got, both ways; some ten milliseconds for a million of them. */
   translated(): number {
-    const { frontends } = this.#parts;
+    const { counters, rings } = this.#parts;
     let packets = 0;
-    for (let index = 0; index < frontends.table.capacity; index += 1) {
-      if (frontends.table.key(index) !== 0) packets += this.#row(frontends.newest(index).counter).packets;
+    // Row by row, as the memory lies: from target to target it would take far longer.
+    for (let row = 0; row < counters.capacity; row += 1) {
+      if (counters.has(row)) packets += this.#sum(row, counter.packets);
     }
+    // Those were counted by their rules, too.
+    for (const row of rings.counterRows()) packets -= this.#sum(row, counter.packets);
     return packets;
   }
 
-  /** Of a ring's member, since it became one. */
-  memberCounters(ring: number, address: IpAddress): Counters | undefined {
-    const row = this.#parts.rings.counterOf(ring, address);
-    return row === undefined ? undefined : this.#row(row);
+  /** Of a ring's members, since they became some; those that the memory does not hold are absent. */
+  memberCounters({ number, members }: Ring): ReadonlyMap<RingMember, Counters> {
+    const { rings, backends } = this.#parts;
+    const rows = rings.rowsOf(number);
+    const found = new Map<RingMember, Counters>();
+    for (const member of members) {
+      const row = rows.get(backends.indexOf(readAddress(member.address, this.#address)));
+      if (row !== undefined) found.set(member, this.#row(row));
+    }
+    return found;
   }
 
   #row(row: number): Counters {
-    let packets = 0;
-    let bytes = 0;
-    let flows = 0;
+    return {
+      packets: this.#sum(row, counter.packets),
+      bytes: this.#sum(row, counter.bytes),
+      flows: this.#sum(row, counter.flows),
+    };
+  }
+
+  /** Over the shards of a row. */
+  #sum(row: number, field: number): number {
     const { shards } = this.shape;
-    for (let shard = 0; shard < shards; shard += 1) {
-      const at = (row * shards + shard) * words;
-      packets += readLong(this.#counters, at + counter.packets / 4);
-      bytes += readLong(this.#counters, at + counter.bytes / 4);
-      flows += readLong(this.#counters, at + counter.flows / 4);
+    let sum = 0;
+    for (let shard = row * shards; shard < (row + 1) * shards; shard += 1) {
+      sum += readLong(this.#counters, shard * words + field / 4);
     }
-    return { packets, bytes, flows };
+    return sum;
   }
 }
 

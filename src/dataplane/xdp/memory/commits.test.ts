@@ -245,8 +245,15 @@ test('counters are the sum of what CPUs counted, and begin anew with the target'
   counters.set([1n, 2n ** 33n, 3n, 0n, 10n, 20n, 30n], row);
   expect(image.census.counters(entry)).toEqual({ packets: 11, bytes: 2 ** 33 + 20, flows: 33 });
   expect(image.census.counters(other)).toBeUndefined();
-  expect(image.census.memberCounters(1, machine)).toEqual({ packets: 0, bytes: 0, flows: 0 });
-  expect(image.census.memberCounters(1, ip('10.0.0.9'))).toBeUndefined();
+  const member = reader.member(0).counter * 2 * 4;
+  counters.set([5n, 50n, 1n, 0n, 1n, 10n, 0n], member);
+  const [first, absent] = ringOf(1, 9).members;
+  expect([...image.census.memberCounters(ringOf(1, 9))]).toEqual([
+    [first, { packets: 6, bytes: 60, flows: 1 }],
+  ]);
+  expect(absent?.address).toBe('10.0.0.9');
+  // What members got is part of what rules got.
+  expect(image.census.translated()).toBe(11);
   await commit({ replaced: [{ before: entry, after: other }] });
   expect(image.census.counters(other)).toEqual({ packets: 0, bytes: 0, flows: 0 });
 });

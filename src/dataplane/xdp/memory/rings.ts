@@ -2,9 +2,9 @@
 import type { Ring, RingMember } from '../../../forwarding/table.ts';
 import type { IpAddress } from '../../../resources/address.ts';
 import { readAddress } from './address-words.ts';
-import { type Backends, machineKey } from './backends.ts';
+import type { Backends } from './backends.ts';
 import type { CounterRows } from './counter-rows.ts';
-import { member, memberState, rangeGone, ring, slotsPerUnit, way } from './layout.ts';
+import { member, memberState, rangeGone, ring, slotsPerUnit } from './layout.ts';
 import type { Memory } from './map-memory.ts';
 import { Ranges } from './ranges.ts';
 import type { RingPorts } from './ring-ports.ts';
@@ -78,14 +78,15 @@ export class Rings {
     return [...this.#byNumber.keys()];
   }
 
-  /** The row in which a ring's member is counted; absent where the machine is none. */
-  counterOf(number: number, address: IpAddress): number | undefined {
-    const index = this.#byNumber.get(number);
-    const wanted = readAddress(address, new Int32Array(4));
-    const found = (index === undefined ? [] : (this.#membersOf.get(index) ?? [])).find((each) =>
-      this.#backends.addressOf(this.#machineOf(each), this.#address).every((word, at) => word === wanted[at]),
-    );
-    return found === undefined ? undefined : this.#members.get(found * memberStride + member.counter / 4);
+  /** The rows in which the members of a ring are counted, by machine. */
+  rowsOf(number: number): ReadonlyMap<number, number> {
+    const members = this.#membersOf.get(this.#byNumber.get(number) ?? -1) ?? [];
+    return new Map(members.map((each) => [this.#machineOf(each), this.#rowOf(each)]));
+  }
+
+  /** Of all members. */
+  *counterRows(): Generator<number, void, void> {
+    for (const members of this.#membersOf.values()) for (const each of members) yield this.#rowOf(each);
   }
 
   /** Stages a ring as it shall be. Flows to the machines in `ended` end, also where they stay. */
@@ -98,9 +99,7 @@ export class Rings {
     const states = new Map<number, number>();
     const indices = after.members.map((each) => {
       const address = readAddress(each.address, this.#address);
-      const held = this.#backends.table.find(address, machineKey);
-      const value = held < 0 ? 0 : this.#backends.newest(held);
-      const machine = value === 0 ? -1 : value & way.index;
+      const machine = this.#backends.indexOf(address);
       const kept = members.get(machine) ?? (ended.has(each.address) ? undefined : before.get(machine));
       const found = kept ?? this.#makeMember(index, this.#backends.use(address, true));
       members.set(this.#machineOf(found), found);
@@ -177,7 +176,7 @@ export class Rings {
     if (this.#state(index, place) === 0) return;
     const ringIndex = this.#members.get(index * memberStride + member.ring / 4);
     const others = members.get(ringIndex);
-    const row = this.#members.get(index * memberStride + member.counter / 4);
+    const row = this.#rowOf(index);
     if (others === undefined || !this.#counters.mark(row)) throw new Mismatch(`member ${index} has no ring`);
     this.memberRows.mark(index);
     others.push(index);
@@ -285,6 +284,10 @@ export class Rings {
     return this.#members.get(index * memberStride + member.machine / 4);
   }
 
+  #rowOf(index: number): number {
+    return this.#members.get(index * memberStride + member.counter / 4);
+  }
+
   #settle(index: number): void {
     const place = this.#versions.newest(index);
     const before = this.#range(index, place ^ 1);
@@ -303,7 +306,7 @@ export class Rings {
     this.#memberVersions.settle(index);
     if (!gone) return;
     this.memberRows.free(index);
-    this.#counters.free(this.#members.get(index * memberStride + member.counter / 4));
+    this.#counters.free(this.#rowOf(index));
   }
 }
 

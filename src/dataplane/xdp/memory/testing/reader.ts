@@ -139,6 +139,7 @@ export class Reader {
     readonly state: number;
     readonly machine: number;
     readonly serial: number;
+    readonly counter: number;
     readonly ring: number;
   } {
     const map = view(this.#memory.members);
@@ -147,6 +148,7 @@ export class Reader {
       state: map.getUint8(at + member.states + this.#visible(map.getUint32(at + member.version, true))),
       machine: map.getUint32(at + member.machine, true),
       serial: map.getUint32(at + member.serial, true),
+      counter: map.getUint32(at + member.counter, true),
       ring: map.getUint32(at + member.ring, true),
     };
   }
