@@ -3,15 +3,14 @@ import { loadProgram } from '../../../src/dataplane/xdp/kernel/load.ts';
 import type { LoadedProgram } from '../../../src/dataplane/xdp/kernel/program.ts';
 import type { Transport } from '../../../src/resources/address.ts';
 import type { Bench, BenchContext } from '../bench.ts';
-import { backendPort } from '../declaration.ts';
 import { type Figure, figure, shown, type Target } from '../figures.ts';
 import { compileProgram } from '../xdp/compile.ts';
-import { encodeFlows, type Flow, type Frame, tcpFlag } from '../xdp/frame.ts';
+import { flowBytes, tcpFlag } from '../xdp/frame.ts';
 import { Machinery } from '../xdp/machinery.ts';
-import { shuffled } from '../xdp/order.ts';
 import { type Contender, type Scenario, type Timings, timeAll } from '../xdp/scenario.ts';
-import { firstClient, raiseStage, type Stage } from '../xdp/stage.ts';
-import { adding, balanced, balancedPort, mappingPlace, mappings } from '../xdp/tables.ts';
+import { raiseStage, type Stage } from '../xdp/stage.ts';
+import { adding, balanced, mappings } from '../xdp/tables.ts';
+import { flowsBack, flowsIn, flowsToPool, foreignFlows, frameFrom, hotFlows } from '../xdp/traffic.ts';
 import { Wrapper } from '../xdp/wrapper.ts';
 import { fillPlain } from '../xdp/yardsticks.ts';
 
@@ -24,9 +23,14 @@ interface Sizes {
   readonly most: number;
 }
 
-/** Clients have so many addresses at most, and use several ports each. */
-const clients = 4096;
 const members = 1000;
+
+/** One flow through each mapping of the working set: what fits into the processor's first cache, and what does not. */
+const hot = 100;
+const warm = 1000;
+
+/** So many fit into the flow table that an agent makes unasked, of 262,144 flows. */
+const newFlows = 200_000;
 
 export const xdpPacket: Bench = {
   name: 'xdp-packet',
@@ -74,8 +78,7 @@ async function allScenarios(
   ];
   const asking = await penstock(some, false, 'tcp');
   const yardsticks = await plainPrograms(context, wrapper, most);
-  const pool = await balancing(context, stage, most);
-  const pooled = contender('Penstock', pool);
+  const [usual, roomy] = [await balancing(context, stage), await balancing(context, stage, most * 2)];
 
   const inward: Omit<Scenario, 'name' | 'flows' | 'contenders'> = {
     frame: frameFrom(stage, 'in'),
@@ -86,18 +89,20 @@ async function allScenarios(
   const udp = { ...inward, frame: frameFrom(stage, 'in', { protocol: 'udp' }) };
   const back = { ...inward, frame: frameFrom(stage, 'back'), device: stage.lan.ifindex };
   const syn = { ...inward, frame: frameFrom(stage, 'in', { tcpFlags: tcpFlag.syn }) };
-  const open = (flows: Uint8Array) => (): void => {
-    pool.forgetFlows();
-    wrapper.list(syn.frame, flows, stage.wan.ifindex);
-    wrapper.run(flows.length / 16, pooled.program);
+  const known = (pool: Machinery, flows: Uint8Array): Omit<Scenario, 'name'> => {
+    const pooled = contender('Penstock', pool);
+    const prepare = (): void => {
+      pool.forgetFlows();
+      wrapper.list(syn.frame, flows, stage.wan.ifindex);
+      wrapper.run(flows.length / flowBytes, pooled.program);
+    };
+    return { ...inward, flows, contenders: [pooled], prepare, handedUp: 0.01 };
   };
-  const known = (flows: Uint8Array) => ({
-    ...inward,
-    flows,
-    contenders: [pooled],
-    prepare: open(flows),
-    handedUp: 0.01,
-  });
+  const begun = (pool: Machinery, flows: number): Omit<Scenario, 'name'> => {
+    const prepare = (): void => pool.forgetFlows();
+    const contenders = [contender('Penstock', pool)];
+    return { ...syn, flows: flowsToPool(flows), contenders, packets: flows, prepare, handedUp: 0.01 };
+  };
 
   return [
     ...[1, some, many, most].map((flows) => ({
@@ -112,27 +117,23 @@ async function allScenarios(
       flows: flowsIn(flows, some),
       contenders: [thousand],
     })),
-    ...[ten, thousand, large, largest].map((program, at) => ({
-      ...inward,
-      name: names.hot([few, some, many, most][at] ?? 0),
-      flows: hotFlows([few, some, many, most][at] ?? 0, some),
-      contenders: [program],
-    })),
+    ...[ten, thousand, large, largest].flatMap((program, at) =>
+      [hot, warm].map((set) => ({
+        ...inward,
+        name: names.hot(set, [few, some, many, most][at] ?? 0),
+        flows: hotFlows([few, some, many, most][at] ?? 0, set),
+        contenders: [program],
+      })),
+    ),
     { ...inward, name: names.random(most), flows: flowsIn(most, most), contenders: [largest, ...yardsticks] },
     { ...inward, name: names.yardsticks, flows: flowsIn(some, some), contenders: yardsticks },
     { ...back, name: names.back('FIB'), flows: flowsBack(some), contenders: [asking] },
     { ...back, name: names.back('next hop known'), flows: flowsBack(some), contenders: [thousand] },
     { ...inward, name: names.inwardFib, flows: flowsIn(some, some), contenders: [asking] },
-    ...[some, most].map((flows) => ({ ...known(flowsToPool(flows)), name: names.known(flows) })),
-    {
-      ...syn,
-      name: names.newFlow,
-      flows: flowsToPool(most),
-      contenders: [pooled],
-      packets: most,
-      prepare: () => pool.forgetFlows(),
-      handedUp: 0.01,
-    },
+    { ...known(usual, flowsToPool(some)), name: names.known(some) },
+    { ...known(roomy, flowsToPool(most)), name: names.known(most) },
+    { ...begun(usual, newFlows), name: names.newFlow },
+    { ...begun(roomy, most), name: names.newFlowRoomy },
     {
       ...inward,
       name: names.notOurs,
@@ -146,82 +147,16 @@ async function allScenarios(
 const names = {
   flows: (flows: number) => `NAT inward, ${shown(flows)} flows`,
   udpFlows: (flows: number) => `NAT inward, UDP, ${shown(flows)} flows`,
-  hot: (mapped: number) => `NAT inward, hot among ${shown(mapped)} mappings`,
+  hot: (set: number, mapped: number) => `NAT inward, ${shown(set)} flows among ${shown(mapped)} mappings`,
   random: (mapped: number) => `NAT inward, random over ${shown(mapped)} mappings`,
   yardsticks: 'NAT inward, 1,000 flows, for comparison',
   inwardFib: 'NAT inward, FIB',
   back: (hop: string) => `way back, ${hop}`,
   known: (flows: number) => `balanced, known flow of ${shown(flows)}`,
   newFlow: 'balanced, new flow',
+  newFlowRoomy: 'balanced, new flow, table eight times as large',
   notOurs: 'not ours',
 } as const;
-
-function frameFrom({ wan, lan, outsideMac }: Stage, way: 'in' | 'back', over: Partial<Frame> = {}): Frame {
-  const destinationMac = way === 'in' ? wan.address : lan.address;
-  return { family: 4, protocol: 'tcp', destinationMac, sourceMac: outsideMac, ...over };
-}
-
-/** Flows of many clients, spread over mappings, in no order. */
-function flowsIn(flows: number, mapped: number): Uint8Array {
-  return encodeFlows(
-    Array.from(shuffled(flows), (number): Flow => {
-      const { address, port } = mappingPlace(number % mapped);
-      return { ...clientOf(number), destination: address, destinationPort: port };
-    }),
-  );
-}
-
-/** One flow each to `hot` mappings out of `mapped`. */
-function hotFlows(mapped: number, hot: number): Uint8Array {
-  return encodeFlows(
-    Array.from(shuffled(hot), (number): Flow => {
-      const { address, port } = mappingPlace(Math.floor((number * mapped) / hot) % mapped);
-      return { ...clientOf(number), destination: address, destinationPort: port };
-    }),
-  );
-}
-
-function flowsBack(flows: number): Uint8Array {
-  return encodeFlows(
-    Array.from(shuffled(flows), (number): Flow => {
-      const { source, sourcePort } = clientOf(number);
-      const { machine } = mappingPlace(number);
-      return { source: machine, sourcePort: backendPort, destination: source, destinationPort: sourcePort };
-    }),
-  );
-}
-
-function flowsToPool(flows: number): Uint8Array {
-  const { address } = mappingPlace(0);
-  return encodeFlows(
-    Array.from(
-      shuffled(flows),
-      (number): Flow => ({
-        ...clientOf(number),
-        destination: address,
-        destinationPort: balancedPort,
-      }),
-    ),
-  );
-}
-
-/** From clients to somebody else. */
-function foreignFlows(flows: number): Uint8Array {
-  return encodeFlows(
-    Array.from(
-      shuffled(flows),
-      (number): Flow => ({
-        ...clientOf(number),
-        destination: 0x0808_0000 + number * 7,
-        destinationPort: 53,
-      }),
-    ),
-  );
-}
-
-function clientOf(flow: number): { readonly source: number; readonly sourcePort: number } {
-  return { source: firstClient + (flow % clients), sourcePort: 1024 + (Math.floor(flow / clients) % 60_000) };
-}
 
 async function plainPrograms(
   context: BenchContext,
@@ -240,14 +175,16 @@ async function plainPrograms(
   ];
 }
 
-/** Room for twice as many flows as come. */
+/** With room for so many flows; default as the agent's. */
 async function balancing(
   context: BenchContext,
   { devices, routes }: Stage,
-  flows: number,
+  flows?: number,
 ): Promise<Machinery> {
   const { entry, ring } = balanced(members, 'tcp');
-  return context.use(await Machinery.load(adding([entry], [ring]), { devices, routes, flows: flows * 2 }));
+  return context.use(
+    await Machinery.load(adding([entry], [ring]), { devices, routes, ...(flows && { flows }) }),
+  );
 }
 
 function figuresOf(timings: Timings, { few, some, many, most }: Sizes): readonly Figure[] {
@@ -275,13 +212,14 @@ function figuresOf(timings: Timings, { few, some, many, most }: Sizes): readonly
       net(names.udpFlows(1)),
       flat,
     ),
-    ...[few, some, many, most].map((mapped) => cost(names.hot(mapped), 60)),
+    ...[few, some, many, most].map((mapped) => cost(names.hot(hot, mapped), 60)),
     ratio(
-      `NAT inward, hot, ${shown(most)} mappings / ${few}`,
-      net(names.hot(most)),
-      net(names.hot(few)),
+      `NAT inward, ${shown(hot)} flows among ${shown(most)} mappings / ${few}`,
+      net(names.hot(hot, most)),
+      net(names.hot(hot, few)),
       flat,
     ),
+    ...[few, some, many, most].map((mapped) => cost(names.hot(warm, mapped))),
     cost(names.random(most)),
     yardstick(names.random(most), 'plain hash'),
     yardstick(names.random(most), 'versioned hash'),
@@ -299,6 +237,7 @@ function figuresOf(timings: Timings, { few, some, many, most }: Sizes): readonly
     cost(names.known(some), 100),
     cost(names.known(most), 300),
     cost(names.newFlow, 450),
+    cost(names.newFlowRoomy),
     cost(names.notOurs, 20),
   ];
 }
