@@ -126,6 +126,21 @@ describe('of a balanced rule', () => {
     expect(added('udp', to, packets)).toEqual({ packets: 2, bytes: 96, flows: 1 });
   });
 
+  it('and of its member: every fragment of an answer', () => {
+    const to: End = [balanced, 80];
+    const member = chosen(gateway.table, 'udp', client, to);
+    const answer = { payload: bytes(1592) };
+    const packets = [
+      udp(client, to, { payload: [] }),
+      udp(member, client, { ...answer, slice: { from: 0, to: 1200 } }),
+      udp(member, client, { ...answer, slice: { from: 1200, to: 1600 } }),
+    ];
+    const before = gateway.memberCounters(to[0], member[0]);
+    expect(added('udp', to, packets)).toEqual({ packets: 3, bytes: 28 + 1220 + 420, flows: 1 });
+    const after = gateway.memberCounters(to[0], member[0]);
+    expect(after.packets - before.packets).toBe(3);
+  });
+
   it('nothing for flows that nobody knows', () => {
     expect(added('tcp', [balanced, 80], [tcp(client, [balanced, 80])])).toEqual({
       packets: 0,

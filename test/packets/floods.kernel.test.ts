@@ -110,6 +110,17 @@ describe('open balanced connections outlive, and new ones are made after', () =>
 });
 
 describe('outlive a flood of SYNs as well', () => {
+  it.each(['R', 'RA', 'FA'])('connections that somebody else tries to end: %s', (flags) => {
+    const flows = new Map(clients(60).map((client) => [client, open(client)]));
+    for (const [client, member] of flows) {
+      send(tcp(client, door, { flags }));
+      // The machine does not believe it: the numbers are wrong.
+      send(tcp(member, client));
+    }
+    for (let sent = 0; sent < flood; sent += 1) send(tcp(stranger(), door, { flags: 'S' }));
+    expect(alive(flows)).toBe(flows.size);
+  });
+
   it('conversations by UDP', () => {
     const flows = clients(60).map((client) => [client, chosen(gateway.table, 'udp', client, door)] as const);
     for (const [client, member] of flows) {

@@ -162,6 +162,24 @@ export const balancing: readonly Row[] = [
   },
   { name: 'TTL 1 ends here', frame: from(knock({ flags: 'S', ttl: 1 })), becomes: untouched('HOP_LIMIT') },
   {
+    name: 'back: another port of the member, when the flow is open',
+    before: opened,
+    frame: from(tcp(['10.1.1.1', 8081], client)),
+    becomes: untouched(),
+  },
+  {
+    name: 'back: another member than the open flow’s',
+    before: opened,
+    frame: from(tcp(['10.1.1.2', 8080], client)),
+    becomes: untouched(),
+  },
+  {
+    name: 'the same client and port at another balanced frontend',
+    before: opened,
+    frame: from(tcp(client, [balanced, 81])),
+    becomes: untouched('UNKNOWN_FLOW'),
+  },
+  {
     name: 'a new member takes slots: a known flow stays',
     before: [...opened, { change: grown }],
     frame: from(knock()),

@@ -312,6 +312,11 @@ export const errors: readonly Row[] = [
     becomes: forwarded({ from: [twin, 0], quote: { to: [twin, 701] } }),
   },
   {
+    name: 'IPv6 about IPv4 in disguise',
+    frame: back6(tcp(client6, ['::ffff:10.1.0.1', 8080], { payload: bytes(64) }), { type: 1, code: 4 }),
+    becomes: untouched(),
+  },
+  {
     name: 'a redirect is the kernel’s',
     frame: about(answered, { type: 5, code: 1, rest: 0x0a010001 }),
     becomes: untouched(),

@@ -13,6 +13,9 @@ const ask = encode(from(udp(client, [front, doors.machine])).packet);
 const ask6 = encode(from(udp(client6, [front6, doors.machine])).packet);
 const back = encode(from(tcp(['10.1.0.1', 8080], client)).packet);
 
+/** What they were made of: the same flows. */
+export const sound: readonly Uint8Array[] = [knock, knock6, ask, ask6];
+
 export interface Malformed {
   readonly name: string;
   readonly device: 'wan' | 'lan';

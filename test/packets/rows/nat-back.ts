@@ -91,6 +91,19 @@ export const natBack: readonly Row[] = [
     becomes: outside,
   },
   {
+    name: 'UDP: a client that only listens',
+    before: [
+      ...asked,
+      { waitSeconds: 100 },
+      from(udp(machine, client)),
+      { waitSeconds: 100 },
+      from(udp(machine, client)),
+      { waitSeconds: 100 },
+    ],
+    frame: from(udp(machine, client)),
+    becomes: outside,
+  },
+  {
     name: 'UDP: long after the question',
     before: [...asked, { waitSeconds: 140 }],
     frame: from(udp(machine, client)),

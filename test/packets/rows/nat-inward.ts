@@ -1,8 +1,11 @@
 // Inbound NAT, from the client to the machine.
+import { addressHash } from '../../../src/dataplane/xdp/memory/hash.ts';
+import { addressBytes } from '../frame/address.ts';
 import { encodeIp } from '../frame/encode.ts';
 import { bytes, type End, type Fields, type Packet, tcp, text, udp } from '../frame/packet.ts';
 import { rewrite, steered } from '../frame/rewrite.ts';
 import { any, any6, doors, front, front6, masked, masked6 } from '../world/rules.ts';
+import { shape } from '../world/tables.ts';
 import { forwarded, from, type Row, routed, untouched } from './row.ts';
 
 const client: End = ['198.51.100.10', 40000];
@@ -24,7 +27,33 @@ const inside6 = forwarded({ to: machine6 });
 const becoming = (packet: Packet, to: End, wanted: number): Packet =>
   steered(packet, wanted, (same) => rewrite(same, { to }));
 
+/** A client whose address is where the filter has that of `front`. */
+const lookalike: End = [sharingCell(front), 40000];
+
+function sharingCell(with_: string): string {
+  const cell = (address: string): number => {
+    const [a = 0, b = 0, c = 0, d = 0] = addressBytes(address);
+    const words = Int32Array.of(0, 0, 0xffff0000, a | (b << 8) | (c << 16) | (d << 24));
+    return addressHash(words) & (shape.addresses * 64 - 1);
+  };
+  for (let host = 0; host < 2 ** 24; host += 1) {
+    const address = `100.${host >> 16}.${(host >> 8) & 255}.${host & 255}`;
+    if (cell(address) === cell(with_)) return address;
+  }
+  throw new Error(`no address shares the cell of ${with_}`);
+}
+
 export const natInward: readonly Row[] = [
+  {
+    name: 'a client whose address looks like a frontend’s to the filter',
+    frame: from(tcp(lookalike, [front, doors.machine], { flags: 'S' })),
+    becomes: inside,
+  },
+  {
+    name: 'a client whose address looks like a frontend’s to the filter: UDP',
+    frame: from(udp(lookalike, [front, doors.machine])),
+    becomes: inside,
+  },
   { name: 'IPv4 TCP: SYN', frame: from(knock({ flags: 'S', tcpOptions: [2, 4, 5, 180] })), becomes: inside },
   { name: 'IPv4 TCP: segment', frame: from(knock()), becomes: inside },
   { name: 'IPv4 TCP: no payload', frame: from(knock({ payload: [] })), becomes: inside },
@@ -144,6 +173,11 @@ export const natInward: readonly Row[] = [
   {
     name: 'hairpin: a machine at the frontend of another, UDP',
     frame: from(udp(['10.1.0.3', 33000], [front, doors.machine])),
+    becomes: untouched('HAIRPIN'),
+  },
+  {
+    name: 'hairpin: in the midst of a connection',
+    frame: from(tcp(['10.1.0.3', 33000], [front, doors.machine])),
     becomes: untouched('HAIRPIN'),
   },
   {
@@ -376,6 +410,24 @@ export const hops: readonly Row[] = [
     name: 'IPv4: one byte too long, to be fragmented',
     frame: from(tcp(client, [front, doors.narrow], { payload: bytes(1241), dontFragment: false })),
     becomes: routed({ to: ['10.7.0.1', 8080] }, 'TOO_BIG'),
+  },
+  {
+    name: 'IPv4: one byte too long for a path that is remembered',
+    before: [from(tcp(client, [front, doors.narrow]))],
+    frame: from(tcp(client, [front, doors.narrow], { payload: bytes(1241) })),
+    becomes: untouched('TOO_BIG'),
+  },
+  {
+    name: 'IPv4: one byte too long for a path that is remembered, to be fragmented',
+    before: [from(tcp(client, [front, doors.narrow]))],
+    frame: from(tcp(client, [front, doors.narrow], { payload: bytes(1241), dontFragment: false })),
+    becomes: routed({ to: ['10.7.0.1', 8080] }, 'TOO_BIG'),
+  },
+  {
+    name: 'IPv6: one byte too long for a path that is remembered',
+    before: [from(udp(client6, [front6, doors.narrow]))],
+    frame: from(udp(client6, [front6, doors.narrow], { payload: bytes(1233) })),
+    becomes: untouched('TOO_BIG'),
   },
   {
     name: 'IPv4: too long and TTL 1',

@@ -1,7 +1,7 @@
 // VLAN tags in and out, and the frames that are none of ours.
 import { type End, echo, plain, tcp, text, udp } from '../frame/packet.ts';
 import { devices } from '../world/places.ts';
-import { any, doors, front, front6 } from '../world/rules.ts';
+import { any, any6, doors, front, front6 } from '../world/rules.ts';
 import { foreign, forwarded, from, type Row, routed, untouched } from './row.ts';
 
 const client: End = ['198.51.100.10', 40000];
@@ -314,6 +314,16 @@ export const strangers: readonly Row[] = [
   {
     name: 'from another frontend',
     frame: from(tcp([any, 40000], [front, doors.machine], { flags: 'S' }), { device: 'wan' }),
+    becomes: untouched(),
+  },
+  {
+    name: 'from another frontend, in the midst of a connection',
+    frame: from(tcp([any, 40000], [front, doors.machine]), { device: 'wan' }),
+    becomes: untouched(),
+  },
+  {
+    name: 'from another frontend: IPv6',
+    frame: from(udp([any6, 40000], [front6, doors.machine]), { device: 'wan' }),
     becomes: untouched(),
   },
   {
