@@ -33,9 +33,9 @@ import { openPinDirectory, type PinDirectory } from './kernel/pin-directory.ts';
 import { removeAll } from './kernel/remove-all.ts';
 import { flowFill } from './memory/flow-fill.ts';
 import { needsOfTable } from './memory/needs.ts';
-import { defaultShape, type Shape } from './memory/shape.ts';
+import { defaultShape, type Needs, noNeeds, type Shape, union } from './memory/shape.ts';
 import type { MemoryStamp } from './memory/stamp.ts';
-import { DoesNotFit } from './memory/trouble.ts';
+import { DoesNotFit, Mismatch } from './memory/trouble.ts';
 import { type ProgramObject, shippedObject } from './object.ts';
 import { isPinned, leave, pinAgain } from './pins.ts';
 import { Presence } from './presence.ts';
@@ -93,6 +93,7 @@ export class XdpDataPlane implements DataPlane {
         this.#held = held;
         await mayRun(held.directory, this.#options.interfaces);
         this.#engine = await findEngine(held.directory, held.object);
+        await this.#makeRoomForFlows();
         const version = `XDP, completed by ${nftables.version}`;
         const stamp = this.#engine && isGateOpen(this.#engine) ? this.#engine.image.stamp : undefined;
         if (stamp === undefined || !sameStamp(stamp, nftables.stamp)) return { version };
@@ -108,11 +109,8 @@ export class XdpDataPlane implements DataPlane {
 
   load(table: ForwardingTable, stamp: Stamp): Promise<void> {
     return this.#inTurn(async () => {
-      const { directory, object } = this.#open();
-      await this.#nftables.load(table, stamp);
-      this.#engine ??= await buildEngine(directory, object, this.#shapeFor(table));
-      this.#keepPinned();
-      await this.#staged((engine) => engine.image.reconcile(table));
+      await this.#stagedToLoad(table);
+      await this.#unlessRefused(() => this.#nftables.load(table, stamp));
       this.#publish(stamp);
       await this.#appear();
     });
@@ -122,12 +120,7 @@ export class XdpDataPlane implements DataPlane {
     return this.#inTurn(async () => {
       this.#open();
       await this.#stagedToCommit(change);
-      try {
-        await this.#nftables.commit(change, stamp);
-      } catch (error) {
-        this.#loaded().image.abort();
-        throw error;
-      }
+      await this.#unlessRefused(() => this.#nftables.commit(change, stamp));
       this.#publish(stamp);
     });
   }
@@ -176,7 +169,7 @@ export class XdpDataPlane implements DataPlane {
       }
       const details = await this.#damage(presence, engine);
       if (details.length === 0) return verdict;
-      this.#keepPinned();
+      await this.#keepPinned();
       await this.#appear();
       return { kind: 'mended', detail: details.join('; ') };
     });
@@ -185,7 +178,7 @@ export class XdpDataPlane implements DataPlane {
   flush(): Promise<void> {
     return this.#inTurn(async () => {
       const { directory, object } = this.#open();
-      this.#presence?.close();
+      await this.#presence?.close();
       this.#presence = undefined;
       removeAll(directory);
       await removeCompletion();
@@ -219,6 +212,43 @@ export class XdpDataPlane implements DataPlane {
     );
   }
 
+  /** Takes back what is staged when the other half does not go along. */
+  async #unlessRefused(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.#loaded().image.abort();
+      throw error;
+    }
+  }
+
+  /** In maps made anew, where those that there are contradict themselves: what they have of flows cannot be trusted either. */
+  async #stagedToLoad(table: ForwardingTable): Promise<void> {
+    const { directory, object } = this.#open();
+    const reconcile = (engine: Engine): Promise<void> => engine.image.reconcile(table);
+    if (this.#engine !== undefined) {
+      await this.#keepPinned();
+      try {
+        return await this.#staged(reconcile);
+      } catch (error) {
+        if (!(error instanceof Mismatch)) throw error;
+        this.#options.logger.error({ err: error }, 'the XDP maps contradict themselves; making them anew');
+      }
+    }
+    const engine = await buildEngine(directory, object, this.#shapeFor(needsOfTable(table)));
+    await this.#replaceEngine(engine);
+    await this.#staged(reconcile);
+  }
+
+  /** The program goes on where it is, over the maps that it has, until `appear`. */
+  async #replaceEngine(engine: Engine): Promise<void> {
+    await this.#presence?.close();
+    this.#presence = undefined;
+    await this.#engine?.image.settled().catch(() => {});
+    this.#engine?.program.close();
+    this.#engine = engine;
+  }
+
   /** Throws `CommitFailed` where the kernel refuses larger maps: nothing has changed then. */
   async #stagedToCommit(change: Change): Promise<void> {
     try {
@@ -238,23 +268,32 @@ export class XdpDataPlane implements DataPlane {
         return;
       } catch (error) {
         if (!(error instanceof DoesNotFit)) throw error;
-        await this.#grow(error.wanted);
+        this.#options.logger.info({ shape: error.wanted }, 'moving to larger maps');
+        await this.#moveTo(error.wanted);
+        await this.#appear();
       }
     }
   }
 
-  async #grow(shape: Shape): Promise<void> {
+  /** An earlier agent may have been told to keep fewer. More than are asked for do no harm. */
+  async #makeRoomForFlows(): Promise<void> {
+    if (this.#engine === undefined) return;
+    const { shape } = this.#engine.image.census;
+    const { flows, seen } = this.#shapeFor(noNeeds);
+    if (shape.flows < flows) await this.#moveTo(union(shape, { ...shape, flows, seen }));
+  }
+
+  /** Larger maps take the place of those there are, wherever the program runs. */
+  async #moveTo(shape: Shape): Promise<void> {
     const { directory, object } = this.#open();
     const old = this.#loaded();
-    this.#options.logger.info({ shape }, 'moving to larger maps');
     const { engine, follow } = await growEngine(directory, object, old, shape);
-    this.#presence?.close();
+    await this.#presence?.close();
     this.#presence = undefined;
     this.#engine = engine;
     await switchTo(directory, engine);
     await follow();
     old.program.close();
-    await this.#appear();
   }
 
   #publish({ instance, revision }: Stamp): void {
@@ -299,19 +338,19 @@ export class XdpDataPlane implements DataPlane {
   }
 
   /** After somebody has removed pins: the program would end with this process. */
-  #keepPinned(): void {
+  async #keepPinned(): Promise<void> {
     const { directory: old, object } = this.#open();
     const known = this.#loaded();
     if (isPinned(old, known)) return;
-    this.#presence?.close();
+    await this.#presence?.close();
     this.#presence = undefined;
     const { directory, engine } = pinAgain(old, known);
     this.#held = { object, directory };
     this.#engine = engine;
   }
 
-  #shapeFor(table: ForwardingTable): Shape {
-    return defaultShape(needsOfTable(table), { flows: this.#options.flowTableSize, cpus: possibleCpus() });
+  #shapeFor(needs: Needs): Shape {
+    return defaultShape(needs, { flows: this.#options.flowTableSize, cpus: possibleCpus() });
   }
 
   #open(): Held {
@@ -326,7 +365,7 @@ export class XdpDataPlane implements DataPlane {
 
   async #letGo(): Promise<void> {
     this.#appeared = false;
-    this.#presence?.close();
+    await this.#presence?.close();
     this.#presence = undefined;
     const engine = this.#engine;
     this.#engine = undefined;

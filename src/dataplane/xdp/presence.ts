@@ -80,7 +80,7 @@ export class Presence {
       if (refused.length > 0 && !lenient) throw new DataPlaneUnavailable(refused);
       return presence;
     } catch (error) {
-      presence.close();
+      await presence.close();
       if (!lenient) await withdraw(options, before);
       throw error;
     }
@@ -155,10 +155,11 @@ export class Presence {
     return { interfaces: [...interfaces, ...off], notes: this.#notes() };
   }
 
-  /** The program stays where it is. */
-  close(): void {
+  /** The program stays where it is. Once this resolves, nothing is done to the host any more that was on its way. */
+  async close(): Promise<void> {
     this.#closed = true;
     this.#network.close();
+    await this.#last;
   }
 
   #notes(): readonly string[] {
@@ -190,6 +191,7 @@ export class Presence {
     const { interfaces, passedOver } = this.#chosen(network);
     this.#passedOver = passedOver;
     await this.#prepareHost(network, interfaces);
+    if (this.#closed) return [];
     const before = attachments(directory);
     const wanted = new Set(interfaces.map(({ ifindex }) => ifindex));
     const ours = this.#ours();
