@@ -180,7 +180,8 @@ enum flow_state {
 	STATE_NEW = 2,       /* one side has spoken, or TCP is not open yet */
 	STATE_REPLIED = 3,   /* UDP: the machine has answered */
 	STATE_OPEN = 4,      /* only now may it displace others' NEW entries, and is never displaced by them */
-	STATE_CLOSING = 5,   /* a FIN or RST has passed */
+	STATE_CLOSING = 5,   /* the machine has sent a FIN or RST */
+	STATE_LEAVING = 6,   /* the client has, or somebody in its name: open again by what the machine sends next */
 };
 
 struct flow {
@@ -215,7 +216,6 @@ struct bucket {
 #define ADDRESS_FRONTEND 1
 #define ADDRESS_MACHINE 2
 #define ADDRESS_RING 4
-#define ADDRESS_LOCAL 8      /* the host's own: answers to it are not sent on by a remembered route */
 struct cells {
 	__u8 cells[64];
 };
@@ -262,7 +262,7 @@ struct fragment_key {
 struct fragment {
 	union address source; /* to be written */
 	__u32 counter;
-	__u32 pad;
+	__u32 member_counter;
 };
 
 /* reasons: what became of packets that are ours or might be. Index of a per-CPU counter. */

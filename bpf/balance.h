@@ -102,7 +102,7 @@ static __always_inline bool is_taken(const struct packet *p, const struct flow *
 	__builtin_memset(&other, 0, sizeof(other));
 	if (!find_flow(flow, &other, j, FROM_MACHINE))
 		return false;
-	if (word_state(other.word) != STATE_CLOSING && !is_idle(p, &other)) {
+	if (!is_ending(word_state(other.word)) && !is_idle(p, &other)) {
 		if (other.kind == FLOW_DIRECT)
 			return true;
 		frontend = frontend_at(other.frontend);
@@ -167,16 +167,19 @@ STEP int start_flow(struct packet *p, const struct target *target, __u32 fronten
 		port = 1024 + hash_end(home.b + i * 0x9e3779b1u) % (65536 - 1024);
 		j = flow_hash(&flow.client, bpf_htons(port), flow.protocol, seed);
 	}
-	if (i == REPORT_TRIES ||
-	    !insert_flow(&flow, home.c, make_word(home.b, state_by_client(p, STATE_NEW), flow_time(p))))
+	if (i == REPORT_TRIES)
 		return -REASON_FLOW_TABLE_FULL;
-	p->new_source_port = flow.sent_port;
+	/* First, so that a flow which does not fit leaves nothing that the client's next packet would follow. */
 	if (flow.sent_port != flow.client_port) {
 		count_reason(REASON_REPORTED);
 		flow.kind = FLOW_BACK;
 		if (!insert_flow(&flow, j.c, make_word(j.b, STATE_NEW, flow_time(p))))
 			return -REASON_FLOW_TABLE_FULL;
+		flow.kind = target->kind == TARGET_BALANCED ? FLOW_BALANCED : FLOW_NAT;
 	}
+	if (!insert_flow(&flow, home.c, make_word(home.b, state_by_client(p, STATE_NEW), flow_time(p))))
+		return -REASON_FLOW_TABLE_FULL;
+	p->new_source_port = flow.sent_port;
 	if (p->protocol == IPPROTO_UDP || opens(p))
 		p->flags |= STARTS_FLOW;
 	return to;
@@ -214,7 +217,7 @@ STEP int keep_way_back(const struct packet *p, const struct target *target, __u3
 	j = flow_hash(&flow.client, flow.sent_port, flow.protocol, seed);
 	if (!find_flow(&flow, &known, j, FROM_MACHINE) || known.frontend != frontend ||
 	    known.client_port != flow.client_port)
-		return insert_flow(&flow, j.c, make_word(j.b, state, flow_time(p)));
+		return !is_taken(p, &flow, j) && insert_flow(&flow, j.c, make_word(j.b, state, flow_time(p)));
 	if (word_state(known.word) > state)
 		state = word_state(known.word);
 	touch_flow(&known, state, flow_time(p));
@@ -247,7 +250,7 @@ STEP int follow_flow(struct packet *p, const struct target *target, __u32 fronte
 		member = member_of(&known, p);
 	if (known.frontend_serial != target->serial || known.kind != flow.kind ||
 	    (known.kind == FLOW_BALANCED && !member) || is_idle(p, &known) ||
-	    (state == STATE_CLOSING && opens(p))) {
+	    (is_ending(state) && opens(p))) {
 		forget_flow(&known);
 		return UNKNOWN_FLOW;
 	}

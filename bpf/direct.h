@@ -82,7 +82,7 @@ STEP int note_direct_client(struct packet *p, __u32 seed)
 		if (known.kind != FLOW_DIRECT)
 			return hand_up(REASON_DIRECT);
 		state = word_state(known.word);
-		state = state == STATE_CLOSING && opens(p) ? STATE_NEW : state_by_client(p, state);
+		state = is_ending(state) && opens(p) ? STATE_NEW : state_by_client(p, state);
 		touch_flow(&known, state, flow_time(p));
 		return hand_up(REASON_DIRECT);
 	}

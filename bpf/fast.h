@@ -86,7 +86,7 @@ static __always_inline const struct backend *fast_backend(__be32 address, __u32 
 	return 0;
 }
 
-/* UDP through a frontend that keeps no flows. False where the client was not here lately. */
+/* UDP through a frontend that keeps no flows, either way. False where the client was not here lately. */
 static __always_inline bool fast_note(__be32 client, __be16 client_port, __be16 frontend_port, __u32 frontend,
 				      __u32 seed, __u64 now)
 {
@@ -239,13 +239,9 @@ static __always_inline int decide_back(const struct iphdr *ip, const struct udph
 		if (!frontend->port)
 			return GO_ON;
 		d->port_after = frontend->port;
-		if (ip->protocol == IPPROTO_UDP) {
-			union address client = mapped(ip->daddr);
-
-			if (!seen_when(seen_cells(&client, ports->dest, d->port_after, IPPROTO_UDP, owner,
-						  c->flow_seed), now))
-				return GO_ON;
-		}
+		if (ip->protocol == IPPROTO_UDP &&
+		    !fast_note(ip->daddr, ports->dest, d->port_after, owner, c->flow_seed, now))
+			return GO_ON;
 		d->after = frontend->address.words[3];
 		d->counter = target->counter;
 		return 0;
@@ -254,8 +250,8 @@ static __always_inline int decide_back(const struct iphdr *ip, const struct udph
 	if (!flow)
 		return GO_ON;
 	state = word_state(word);
-	/* Until the machine has spoken, its packets change the state. */
-	if (state == STATE_NEW || flow->kind != FLOW_BALANCED || flow->client_port != ports->dest ||
+	/* Its packets change these states. */
+	if (state == STATE_NEW || state == STATE_LEAVING || flow->kind != FLOW_BALANCED || flow->client_port != ports->dest ||
 	    flow->sent_port != ports->dest || flow->machine_port != ports->source ||
 	    !is_ipv4_address(&flow->machine, ip->saddr))
 		return GO_ON;

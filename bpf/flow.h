@@ -167,10 +167,10 @@ static __always_inline void forget_flow(const struct known *known)
 }
 
 /*
- * How dear a flow is: its class (empty and closing 1, new 3, open 5, being written 7; one less if it has not been seen
+ * How dear a flow is: its class (empty, closing and leaving 1, new 3, open 5, being written 7; one less if it has not been seen
  * for its lifetime), and in a class by age. Without branches, which the verifier would follow seven times over.
  */
-#define CLASSES 0x77153371u
+#define CLASSES 0x71153371u
 #define DEAR_NEW (3u << 24)
 #define DEAR_OPEN (5u << 24)      /* from here on not to be displaced */
 #define LIFETIMES_TCP ((__u64)TCP_OPEN_LIFETIME << 32 | TCP_NEW_LIFETIME)
@@ -235,13 +235,16 @@ STEP int insert_flow(const struct flow *flow, __u32 index, __u64 word)
 	return 0;
 }
 
-/* By a packet of the client. Its FIN or RST ends a flow; nothing that it sends opens one. */
+/*
+ * By a packet of the client. Nothing that it sends opens a flow, and its FIN or RST may be somebody else's, of whom only
+ * the machine can tell that the numbers are wrong: it goes on.
+ */
 static __always_inline __u32 state_by_client(const struct packet *p, __u32 state)
 {
 	if (p->flags & IS_ERROR)
 		return state;
 	if (p->protocol == IPPROTO_TCP)
-		return p->tcp_flags & (TCP_FIN | TCP_RST) ? STATE_CLOSING : state;
+		return p->tcp_flags & (TCP_FIN | TCP_RST) && state != STATE_CLOSING ? STATE_LEAVING : state;
 	return state == STATE_REPLIED ? STATE_OPEN : state;
 }
 
@@ -254,7 +257,13 @@ static __always_inline __u32 state_by_machine(const struct packet *p, __u32 stat
 		return state == STATE_NEW ? STATE_REPLIED : state;
 	if (p->tcp_flags & (TCP_FIN | TCP_RST))
 		return STATE_CLOSING;
-	return state == STATE_NEW && !(p->tcp_flags & TCP_SYN) ? STATE_OPEN : state;
+	return state != STATE_CLOSING && !(p->tcp_flags & TCP_SYN) ? STATE_OPEN : state;
+}
+
+/* An end has been announced: a SYN is then of another flow. */
+static __always_inline bool is_ending(__u32 state)
+{
+	return state >= STATE_CLOSING;
 }
 
 static __always_inline bool is_idle(const struct packet *p, const struct known *known)

@@ -21,7 +21,7 @@ STEP int note_fragment(const struct packet *p)
 	name_fragment(&key, p);
 	fragment.source = p->address;
 	fragment.counter = p->counter;
-	fragment.pad = 0;
+	fragment.member_counter = p->member_counter;
 	return !bpf_map_update_elem(&fragments, &key, &fragment, BPF_ANY);
 }
 
@@ -38,6 +38,7 @@ STEP int recall_fragment(struct packet *p)
 		return 0;
 	p->address = fragment->source;
 	p->counter = fragment->counter;
+	p->member_counter = fragment->member_counter;
 	return 1;
 }
 

@@ -47,6 +47,9 @@ STEP int read_error(struct xdp_md *ctx, struct packet *p)
 			return 0;
 		protocol = ip6->nexthdr;
 		__builtin_memcpy(&p->source, &ip6->daddr, sizeof(p->source));
+		/* Among them IPv4 in disguise, which would be looked up as IPv4's. */
+		if (is_special_ipv6(&p->source))
+			return 0;
 	} else {
 		ip4 = quoted;
 		if ((void *)(ip4 + 1) > end || !is_error_ipv4(*type) || ip4->version != 4)

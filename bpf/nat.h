@@ -54,7 +54,7 @@ static __always_inline int toward_frontend(struct xdp_md *ctx, struct packet *p)
 		return hand_up(REASON_HAND_UP_RULE);
 	if (is_machine(&p->source, p->source_hash, p->source_cell, p->epoch))
 		return hand_up(REASON_HAIRPIN);
-	if (p->source_cell & (ADDRESS_FRONTEND | ADDRESS_LOCAL) && is_source_own(ctx, p))
+	if (p->source_cell & ADDRESS_FRONTEND && is_source_own(ctx, p))
 		return hand_up(REASON_UNROUTABLE);
 	p->flags |= NEW_DESTINATION;
 	p->counter = target.counter;
@@ -69,9 +69,6 @@ static __always_inline int toward_frontend(struct xdp_md *ctx, struct packet *p)
 	}
 	if (p->flags & IS_FIRST_FRAGMENT)
 		return hand_up(REASON_FRAGMENT);
-	/* Perhaps an address of this host, which the kernel does not believe to be a client's. */
-	if (p->source_cell & (ADDRESS_FRONTEND | ADDRESS_LOCAL))
-		return hand_up(REASON_UNROUTABLE);
 	if (p->hop_limit <= 1)
 		return hand_up(REASON_HOP_LIMIT);
 	machine = bpf_map_lookup_elem(&machines, &to);

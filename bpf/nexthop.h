@@ -222,7 +222,7 @@ static __always_inline int hop_to_client(struct xdp_md *ctx, struct packet *p, c
 {
 	int answer = NO_GATEWAY;
 
-	if (!(p->destination_cell & (ADDRESS_FRONTEND | ADDRESS_LOCAL)) && may_remember(c, p->now))
+	if (!(p->destination_cell & ADDRESS_FRONTEND) && may_remember(c, p->now))
 		answer = hop_by_gateway(ctx, p, READ_ONCE(c->routes));
 	return answer == NO_GATEWAY ? ask_fib(ctx, p, 0, 0) : answer;
 }

@@ -206,11 +206,4 @@ int penstock_frags(struct xdp_md *ctx)
 	return begin(ctx, true);
 }
 
-/* For the agent, to find out HZ: two test runs, and the time between them. See jiffy_ns. */
-SEC("xdp")
-int penstock_jiffies(struct xdp_md *ctx)
-{
-	return bpf_jiffies64();
-}
-
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

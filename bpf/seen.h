@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * Who has lately sent through a frontend that keeps no flow state: a Bloom filter with time stamps. Answers that begin
- * a conversation (TCP SYN|ACK) or stand for themselves (UDP) are translated only for clients that stand in it.
+ * a conversation (TCP SYN|ACK) or stand for themselves (UDP) are translated only for clients that stand in it; of UDP,
+ * they keep them there.
  */
 #ifndef PENSTOCK_SEEN_H
 #define PENSTOCK_SEEN_H
@@ -13,6 +14,11 @@ struct seen_cells {
 	__u8 second;
 };
 
+/*
+ * Of a frontend's index, the bits that stay when the table grows (it has 4,096 places at least): who was seen before is
+ * known afterwards.
+ */
+#define SEEN_FRONTEND 4095
 #define STAMPS (sizeof(struct stamps) / sizeof(__u16))
 
 /* Never 0, which is an empty cell. */
@@ -32,7 +38,7 @@ static __always_inline struct seen_cells seen_cells(const union address *client,
 	hash = (hash ^ hash >> 32) * 0x9e3779b97f4a7c15;
 	if (client->halves[0])
 		hash = (hash ^ client->halves[0] ^ hash >> 32) * 0x9e3779b97f4a7c15;
-	hash ^= hash >> 32 ^ client_port ^ (__u32)frontend_port << 16 ^ (__u64)frontend << 32 ^ (__u64)protocol << 60;
+	hash ^= hash >> 32 ^ client_port ^ (__u32)frontend_port << 16 ^ (__u64)(frontend & SEEN_FRONTEND) << 32 ^ (__u64)protocol << 60;
 	hash *= 0xff51afd7ed558ccd;
 	hash ^= hash >> 33;
 	hash *= 0xc4ceb9fe1a85ec53;

@@ -18,11 +18,23 @@ static __always_inline __be16 port_at_frontend(const struct frontend *frontend, 
 	return frontend->port ? frontend->port : p->source_port;
 }
 
-/* When the client last sent through this frontend, if lately; else 0. */
-static __always_inline __u16 asked_when(const struct packet *p, const struct frontend *frontend, __u32 index, __u32 seed)
+/* Where it is noted that the client sends through this frontend. */
+static __always_inline struct seen_cells asked_cells(const struct packet *p, const struct frontend *frontend,
+						     __u32 index, __u32 seed)
 {
-	return seen_when(seen_cells(&p->destination, p->destination_port, port_at_frontend(frontend, p), p->protocol,
-				    index, seed), p->now);
+	return seen_cells(&p->destination, p->destination_port, port_at_frontend(frontend, p), p->protocol, index, seed);
+}
+
+/* Whether it did lately. Datagrams that are answers keep that alive, as in conntrack: some clients only listen. */
+static __always_inline bool has_asked(const struct packet *p, const struct frontend *frontend, __u32 index, __u32 seed)
+{
+	struct seen_cells cells = asked_cells(p, frontend, index, seed);
+
+	if (!seen_when(cells, p->now))
+		return false;
+	if (p->protocol == IPPROTO_UDP && !(p->flags & IS_ERROR))
+		note_seen(cells, p->now);
+	return true;
 }
 
 /*
@@ -39,7 +51,7 @@ static __always_inline bool is_outdated(const struct packet *p, const struct kno
 	frontend = frontend_at(owner);
 	if (!frontend)
 		return false;
-	when = asked_when(p, frontend, owner, seed);
+	when = seen_when(asked_cells(p, frontend, owner, seed), p->now);
 	return when && (__s16)(when - (__u16)direct->word) > 0;
 }
 
@@ -68,6 +80,8 @@ STEP int answer_by_flow(struct packet *p, __u32 owner, __u32 seed)
 	state = state_by_machine(p, word_state(known.word));
 	time = flow_time(p);
 	if (known.kind == FLOW_DIRECT) {
+		if (is_ending(state) && opens(p))
+			state = STATE_NEW;
 		if (is_outdated(p, &known, owner, seed)) {
 			forget_flow(&known);
 			return ANSWER_UNKNOWN;
@@ -143,7 +157,7 @@ static __always_inline int answer_by_owner(struct packet *p, __u32 owner, __u32 
 		return XDP_PASS;
 	if (opens(p))
 		return note_direct_machine(p, backend, seed);
-	if (may_begin(p) && !asked_when(p, frontend, owner, seed))
+	if (may_begin(p) && !has_asked(p, frontend, owner, seed))
 		return hand_up(REASON_DIRECT);
 	p->counter = target->counter;
 	p->address = frontend->address;

@@ -167,7 +167,15 @@ export const addressBit = { frontend: 1, machine: 2, ring: 4 } as const;
 
 /** `enum flow_kind` and `enum flow_state`. */
 export const flowKind = { direct: 1, nat: 2, balanced: 3, back: 4 } as const;
-export const flowState = { empty: 0, busy: 1, fresh: 2, replied: 3, open: 4, closing: 5 } as const;
+export const flowState = {
+  empty: 0,
+  busy: 1,
+  fresh: 2,
+  replied: 3,
+  open: 4,
+  closing: 5,
+  leaving: 6,
+} as const;
 
 export const flowWays = 7;
 export const slotsPerUnit = 16;
