@@ -19,8 +19,9 @@ export interface Completion {
   readonly interfaces: readonly string[];
 }
 
-/** Puts the table in place of an earlier one, in one transaction. Throws `CommitFailed`. */
+/** Puts the table in place of an earlier one, in one transaction; one like it is left alone. Throws `CommitFailed`. */
 export async function loadCompletion(completion: Completion): Promise<void> {
+  if (await completionStands(completion)) return;
   const outcome = await runNft(['-f', '-'], completionText(completion));
   if (outcome.kind !== 'done') throw new CommitFailed(`nft refuses the table ${table}`, outcome.log);
 }
@@ -31,10 +32,29 @@ export async function removeCompletion(): Promise<void> {
   if (outcome.kind !== 'done') throw new CommitFailed(`the table ${table} cannot be removed`, outcome.log);
 }
 
-/** Whether the table stands, with all of its rules. */
-export async function completionStands({ mark }: Completion): Promise<boolean> {
-  const rules = (await listCompletion()) ?? '';
-  return rules.includes(mark) && rules.includes('fib saddr type local drop');
+/** Whether the table stands, with these interfaces, these rules and no others. */
+export async function completionStands(completion: Completion): Promise<boolean> {
+  const listed = await listCompletion();
+  return listed !== undefined && isListing(listed, completion);
+}
+
+/** Whether `nft list table` has printed this table: in its words, its elements in any order. */
+export function isListing(listed: string, { mark, interfaces }: Completion): boolean {
+  const elements = /elements = \{([^}]*)\}/.exec(listed)?.[1] ?? '';
+  const names = [...elements.matchAll(/"([^"]*)"/g)].map(([, name]) => name ?? '');
+  const chain =
+    /type filter hook prerouting priority [^;]*; policy accept;\n([^}]*)\}/.exec(listed)?.[1] ?? '';
+  const rules = chain.split('\n').flatMap((line) => line.trim() || []);
+  const [first = '', second = ''] = rules;
+  // Versions of nft may print the same rule in other words.
+  return (
+    !listed.includes('flags dormant') &&
+    names.toSorted().join() === interfaces.toSorted().join() &&
+    rules.length === 2 &&
+    first.includes(mark) &&
+    first.includes('notrack') &&
+    second.includes('fib saddr type local drop')
+  );
 }
 
 async function listCompletion(): Promise<string | undefined> {
