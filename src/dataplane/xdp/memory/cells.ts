@@ -67,10 +67,11 @@ export class Cells {
     counts[cell] = (counts[cell] as number) + 1;
   }
 
-  /** After a restart: makes the bits what the counts say. */
-  recovered(): void {
+  /** After a restart, in steps: makes the bits what the counts say. */
+  *recovered(): Generator<void, void, void> {
     const { frontend, machine, ring } = this.#counts;
     for (let cell = 0; cell <= this.#mask; cell += 4) {
+      if (cell % 65_536 === 0) yield;
       let word = 0;
       for (let byte = 0; byte < 4; byte += 1) {
         const at = cell + byte;

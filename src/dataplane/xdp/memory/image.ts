@@ -96,7 +96,8 @@ export class Image {
     await this.settled();
     await this.#stage(
       () => reconcileSteps(this.#parts, this.#entries, table),
-      () => needsOfTable(table),
+      // What the table does not have goes only when the rest is visible.
+      () => plus(this.census.needs(), needsOfTable(table)),
     );
   }
 

@@ -17,7 +17,7 @@ export function* recoverParts(parts: Parts): Generator<void, void, void> {
   parts.rings.recover();
   yield;
   yield* recoverFrontends(parts);
-  parts.cells.recovered();
+  yield* parts.cells.recovered();
   parts.ringPorts.publish();
 }
 
