@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { HostChange } from '../store/store.ts';
 import { LinuxHost } from './host.ts';
@@ -19,6 +20,7 @@ function nextRun(): LinuxHost {
         for (const change of changes) if (!recorded.has(change.name)) recorded.set(change.name, change);
       },
       async forgetHostChanges(changes) {
+        await setImmediate();
         for (const { name } of changes) recorded.delete(name);
       },
     },
@@ -49,6 +51,16 @@ describe('interfaces that accept local sources', () => {
 
   const values = (link: string) =>
     ['accept_local', 'rp_filter'].map((name) => kernel.get(`net.ipv4.conf.${link}.${name}`));
+
+  it('get back what they had, also while all settings are being looked after', async () => {
+    const host = nextRun();
+    await host.acceptLocalSources(['eth0']);
+    const withdrawn = host.acceptLocalSources([]);
+    await setImmediate();
+    expect(await host.reconcile([])).toEqual([]);
+    await withdrawn;
+    expect([values('eth0'), recorded.size, host.settings]).toEqual([['0', '0'], 0, []]);
+  });
 
   it('are told to, and shown with the values from before', async () => {
     const host = nextRun();

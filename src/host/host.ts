@@ -57,6 +57,8 @@ export class LinuxHost implements Host {
   readonly #addresses = new Map<IpAddress, HostAddress>();
   /** What is on the host because of us, from this run or an earlier one. */
   readonly #changes = new Map<string, HostChange>();
+  /** The data plane asks on its own account, whatever the gateway is doing. */
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(store: Pick<Store, 'recordHostChanges' | 'forgetHostChanges'>, sysctl: Sysctl = kernelSysctl) {
     this.#store = store;
@@ -75,7 +77,23 @@ export class LinuxHost implements Host {
     for (const change of earlier) this.#changes.set(keyOf(change), change);
   }
 
-  async prepare(): Promise<void> {
+  prepare(): Promise<void> {
+    return this.#inTurn(() => this.#prepare());
+  }
+
+  acceptLocalSources(interfaces: readonly string[]): Promise<void> {
+    return this.#inTurn(() => this.#acceptLocalSources(interfaces));
+  }
+
+  reconcile(wanted: readonly IpAddress[]): Promise<readonly string[]> {
+    return this.#inTurn(() => this.#reconcile(wanted));
+  }
+
+  restore(): Promise<void> {
+    return this.#inTurn(() => this.#restore());
+  }
+
+  async #prepare(): Promise<void> {
     const acceptingRouters = (await this.#sysctl.read('net.ipv6.conf.all.forwarding')) === '0';
     await this.#set('net.ipv4.ip_forward', '1');
     // A forwarding host ignores router advertisements (kernel: ip-sysctl, accept_ra) and would lose a default route
@@ -88,7 +106,7 @@ export class LinuxHost implements Host {
     await this.#set('net.ipv6.conf.all.forwarding', '1');
   }
 
-  async acceptLocalSources(interfaces: readonly string[]): Promise<void> {
+  async #acceptLocalSources(interfaces: readonly string[]): Promise<void> {
     const strictEverywhere = (await this.#sysctl.read('net.ipv4.conf.all.rp_filter')) === '1';
     const wanted = new Set<string>();
     for (const link of interfaces) {
@@ -137,7 +155,7 @@ export class LinuxHost implements Host {
     for (const address of addresses) this.#addresses.delete(address);
   }
 
-  async reconcile(wanted: readonly IpAddress[]): Promise<readonly string[]> {
+  async #reconcile(wanted: readonly IpAddress[]): Promise<readonly string[]> {
     const mended: string[] = [];
     for (const { name, value } of this.#settings.values()) {
       const present = await this.#sysctl.read(name);
@@ -156,11 +174,17 @@ export class LinuxHost implements Host {
     return mended;
   }
 
-  async restore(): Promise<void> {
+  async #restore(): Promise<void> {
     await this.removeAddresses(this.#ownAddresses());
     await this.#takeBack([...this.#changes.values()]);
     this.#settings.clear();
     this.#addresses.clear();
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(work);
+    this.#turn = result.catch(() => {});
+    return result;
   }
 
   #ownAddresses(): readonly IpAddress[] {
