@@ -15,6 +15,8 @@ export interface Libc {
   readonly socketOption: Foreign<
     (socket: number, level: number, name: number, value: Memory, size: Memory) => number
   >;
+  readonly send: Foreign<(socket: number, bytes: Memory, length: number, flags: number) => number>;
+  readonly receive: Foreign<(socket: number, bytes: Memory, length: number, flags: number) => number>;
   readonly ioctl: Foreign<(file: number, request: number, argument: Memory) => number>;
   readonly interfaceName: Foreign<(index: number, name: Memory) => Pointer | null>;
   readonly print: Foreign<(into: Memory, size: number, format: Memory, list: Memory) => number>;
@@ -43,6 +45,8 @@ function load(): Libc {
     lock: library.func('int flock(int, int)') as Libc['lock'],
     socket: library.func('int socket(int, int, int)') as Libc['socket'],
     socketOption: library.func('int getsockopt(int, int, int, void *, void *)') as Libc['socketOption'],
+    send: library.func('long send(int, void *, size_t, int)') as Libc['send'],
+    receive: library.func('long recv(int, void *, size_t, int)') as Libc['receive'],
     ioctl: library.func('int ioctl(int, unsigned long, void *)') as Libc['ioctl'],
     interfaceName: library.func('void *if_indextoname(unsigned int, void *)') as Libc['interfaceName'],
     print: library.func('int vsnprintf(void *, size_t, void *, void *)') as Libc['print'],

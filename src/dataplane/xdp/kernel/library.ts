@@ -55,7 +55,6 @@ export interface Libbpf {
   readonly linkCreate: Call<[program: number, target: number, type: number, options: Memory], number>;
   readonly linkUpdate: Call<[link: number, program: number, options: Memory], number>;
   readonly linkDetach: Call<[link: number], number>;
-  readonly xdpQuery: Call<[interfaceIndex: number, flags: number, options: Memory], number>;
   readonly xdpAttach: Call<[interfaceIndex: number, program: number, flags: number, options: Memory], number>;
 }
 
@@ -118,7 +117,6 @@ function load(): Libbpf {
     linkCreate: declare('int bpf_link_create(int, int, int, void *)'),
     linkUpdate: declare('int bpf_link_update(int, int, void *)'),
     linkDetach: declare('int bpf_link_detach(int)'),
-    xdpQuery: declare('int bpf_xdp_query(int, int, void *)'),
     xdpAttach: declare('int bpf_xdp_attach(int, int, uint32_t, void *)'),
   };
 }
