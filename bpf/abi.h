@@ -231,6 +231,7 @@ struct stamps {
 #define DEVICE_PROBES 4
 #define DEVICE_RECEIVES 1    /* the program runs here: frames to its MAC address are looked at */
 #define DEVICE_SENDS 2       /* can be redirected to */
+#define DEVICE_LOSES_RETURNS 4 /* not by XDP_TX: a veth whose peer has no program loses such frames without a word */
 struct tag {
 	__be16 protocol;
 	__be16 id;

@@ -171,7 +171,7 @@ static __always_inline int leave(struct xdp_md *ctx, struct packet *p, int hop)
 	if (!rewrite(ctx, p, TO_WIRE) || !rewrite_ethernet(ctx, p, device))
 		return XDP_PASS;
 	count_packet(p);
-	if (device->physical == ctx->ingress_ifindex)
+	if (device->physical == ctx->ingress_ifindex && !(device->flags & DEVICE_LOSES_RETURNS))
 		return XDP_TX;
 	return bpf_redirect(device->physical, 0);
 }

@@ -51,6 +51,7 @@ export async function raiseStage(context: BenchContext, name: string): Promise<S
     physical: link.ifindex,
     receives: true,
     sends: true,
+    returns: true,
     tags: [],
     mac: link.address,
     mtu: link.mtu,

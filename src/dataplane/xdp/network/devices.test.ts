@@ -53,6 +53,11 @@ describe('devices', () => {
     expect(receivingInterfaces(network, native)).toEqual(['eth0', 'eth1', 'eth0.100', 'eth0.100.7']);
   });
 
+  it('send back what came in there, but for a veth', () => {
+    const { devices } = devicesOf(network, native);
+    expect(devices.filter(({ returns }) => returns).map(({ index }) => index)).toEqual([2, 4, 5]);
+  });
+
   it('are not sent to where the driver would drop what is redirected', () => {
     const features = new Map([
       [2, { sends: true, sendsLarge: false }],
@@ -107,6 +112,7 @@ describe('the array of devices', () => {
     physical: index,
     receives: true,
     sends: true,
+    returns: true,
     tags: [],
     mac: '02:00:00:00:00:01',
     mtu,

@@ -20,6 +20,8 @@ export interface Device {
   readonly physical: number;
   readonly receives: boolean;
   readonly sends: boolean;
+  /** Frames that came in there may be sent back as they are (XDP_TX); a veth loses them unless its peer has a program. */
+  readonly returns: boolean;
   /** Outer first. */
   readonly tags: readonly Tag[];
   readonly mac: string;
@@ -59,7 +61,7 @@ export function devicesOf(network: Network, attached: readonly Attached[]): Devi
     const reason = everywhereGeneric ? undefined : obstacle(link, mode, network);
     if (reason !== undefined) slow.push({ name: link.name, reason });
     sending.set(ifindex, reason === undefined);
-    devices.push(deviceOf(link, ifindex, true, reason === undefined, []));
+    devices.push(deviceOf(link, link, true, reason === undefined, []));
   }
   for (const link of network.links) {
     if (link.vlan === undefined) continue;
@@ -67,7 +69,8 @@ export function devicesOf(network: Network, attached: readonly Attached[]): Devi
     if (place === undefined) continue;
     vlans.push({ ...place, index: link.index });
     const sends = sending.get(place.physical) === true && link.up;
-    devices.push(deviceOf(link, place.physical, false, sends, place.tags));
+    const physical = links.get(place.physical) ?? link;
+    devices.push(deviceOf(link, physical, false, sends, place.tags));
   }
   return { devices, vlans, slow };
 }
@@ -90,13 +93,14 @@ function obstacle(link: Link, mode: Attached['mode'], { features }: Network): st
 }
 
 function deviceOf(
-  link: Link,
-  physical: number,
+  { index, mac = '', mtu }: Link,
+  physical: Link,
   receives: boolean,
   sends: boolean,
   tags: readonly Tag[],
 ): Device {
-  return { index: link.index, physical, receives, sends, tags, mac: link.mac ?? '', mtu: link.mtu };
+  const returns = physical.kind !== 'veth';
+  return { index, physical: physical.index, receives, sends, returns, tags, mac, mtu };
 }
 
 /** On which attached interface a VLAN device sits, and the tags of its frames there. */

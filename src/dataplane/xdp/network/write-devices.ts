@@ -4,9 +4,9 @@ import type { MapMemory } from '../memory/map-memory.ts';
 import type { Device, Tag, Vlan } from './devices.ts';
 import { macBytes } from './link.ts';
 
-/** DEVICE_PROBES, DEVICE_RECEIVES, DEVICE_SENDS */
+/** DEVICE_PROBES, and the flags of `struct device` */
 const probes = 4;
-const flag = { receives: 1, sends: 2 } as const;
+const flag = { receives: 1, sends: 2, losesReturns: 4 } as const;
 const mtuMax = 0xffff;
 
 /**
@@ -37,12 +37,16 @@ export function encodeDevice(device: Device): Buffer {
   const bytes = Buffer.alloc(layout.size);
   bytes.writeUInt32LE(device.index, layout.index);
   bytes.writeUInt32LE(device.physical, layout.physical);
-  bytes.writeUInt32LE((device.receives ? flag.receives : 0) | (device.sends ? flag.sends : 0), layout.flags);
+  bytes.writeUInt32LE(flagsOf(device), layout.flags);
   bytes.writeUInt32LE(device.tags.length, layout.tags);
   writeTags(bytes, layout.tag, device.tags);
   macBytes(device.mac).copy(bytes, layout.mac);
   bytes.writeUInt16LE(Math.min(device.mtu, mtuMax), layout.mtu);
   return bytes;
+}
+
+function flagsOf({ receives, sends, returns }: Device): number {
+  return (receives ? flag.receives : 0) | (sends ? flag.sends : 0) | (returns ? 0 : flag.losesReturns);
 }
 
 /** `struct vlan_key` of bpf/abi.h and its value, both as the map has them. */
