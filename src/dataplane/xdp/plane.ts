@@ -87,11 +87,14 @@ export class XdpDataPlane implements DataPlane {
 
   open(): Promise<KernelState> {
     return this.#inTurn(async () => {
+      const { interfaces, logger } = this.#options;
+      // A busy host takes its time over what follows: loading waits for the verifier, attaching for the kernel's one lock.
+      logger.info({ interfaces }, 'opening the XDP data plane');
       await this.#letGo();
       const { nftables, held } = await this.#openBoth();
       try {
         this.#held = held;
-        await mayRun(held.directory, this.#options.interfaces);
+        await mayRun(held.directory, interfaces);
         this.#engine = await findEngine(held.directory, held.object);
         await this.#makeRoomForFlows();
         const version = `XDP, completed by ${nftables.version}`;

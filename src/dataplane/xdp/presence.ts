@@ -1,22 +1,23 @@
 // On which interfaces the program runs, and what the host needs beside it there; kept true while interfaces and routes
 // come and go.
-import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { DataPlaneUnavailable, type InterfaceReport } from '../dataplane.ts';
+import { DataPlaneUnavailable, type PlaneReport } from '../dataplane.ts';
 import { completionStands, loadCompletion, removeCompletion } from './completion.ts';
 import { type Engine, markOf } from './engine.ts';
 import { choosePresent, mustChoose, type Wanted } from './interfaces.ts';
-import { attach } from './kernel/attach.ts';
 import { type Attachment, attachments } from './kernel/attachments.ts';
 import { detach } from './kernel/detach.ts';
 import { detachMoved } from './kernel/detach-moved.ts';
 import { gracePeriod } from './kernel/grace.ts';
-import { xdpState } from './kernel/interface.ts';
+import { interfaceName } from './kernel/interface.ts';
 import type { PinDirectory } from './kernel/pin-directory.ts';
 import { machineAddresses } from './memory/machine-addresses.ts';
 import type { Choice } from './network/choose.ts';
+import { receivingInterfaces } from './network/devices.ts';
 import { type FollowedNetwork, followNetwork } from './network/follow.ts';
 import type { Network } from './network/model.ts';
+import { placeOn, type Refusal, runsOn, withdraw } from './placement.ts';
+import { presenceReport } from './presence-report.ts';
 
 export interface PresenceOptions {
   readonly directory: PinDirectory;
@@ -29,7 +30,7 @@ export interface PresenceOptions {
   readonly logger: Logger;
 }
 
-type Findings = DataPlaneUnavailable['findings'];
+type Findings = Refusal['findings'];
 
 export class Presence {
   readonly #options: PresenceOptions;
@@ -39,6 +40,8 @@ export class Presence {
   #refused = new Map<string, string>();
   /** By index: where the program was when it was last put on. */
   #held: ReadonlySet<number> = new Set();
+  /** By index: where it is about to be taken off. No packet is to be sent there any more. */
+  #leaving: ReadonlySet<number> = new Set();
   /** Names of interfaces that have lost it since. */
   readonly #lost = new Set<string>();
   /** The interfaces that the host was prepared for. */
@@ -65,7 +68,10 @@ export class Presence {
       devices: program.memory('devices'),
       vlans: program.elements('vlans'),
       grace: gracePeriod,
-      attached: () => attachments(directory),
+      attached: () => {
+        const leaving = presence === undefined ? undefined : presence.#leaving;
+        return attachments(directory).filter(({ ifindex }) => leaving?.has(ifindex) !== true);
+      },
       machines: () => machineAddresses(image.memory),
       onChange: () => {
         if (presence !== undefined) presence.#follow();
@@ -81,7 +87,13 @@ export class Presence {
       return presence;
     } catch (error) {
       await presence.close();
-      if (!lenient) await withdraw(options, before);
+      if (!lenient) {
+        withdraw(directory, before);
+        if (before.length === 0) {
+          await removeCompletion();
+          await options.acceptLocalSources([]);
+        }
+      }
       throw error;
     }
   }
@@ -113,12 +125,7 @@ export class Presence {
 
   /** Interfaces that somebody has taken the program off since the last call. Well under a millisecond. */
   lost(): readonly string[] {
-    const present = this.#running();
-    const names = new Map(this.#network.network.links.map(({ index, name }) => [index, name]));
-    for (const ifindex of this.#held) {
-      const name = names.get(ifindex);
-      if (name !== undefined && !present.has(ifindex)) this.#lost.add(name);
-    }
+    this.#noteLost();
     const lost = [...this.#lost];
     this.#lost.clear();
     return lost;
@@ -129,30 +136,10 @@ export class Presence {
     return completionStands(this.#completion());
   }
 
-  report(): { readonly interfaces: readonly InterfaceReport[]; readonly notes: readonly string[] } {
+  report(): Pick<PlaneReport, 'interfaces' | 'notes'> {
     const { directory, engine } = this.#options;
-    const frags = engine.program.programs.get('penstock_frags')?.id;
-    const interfaces = attachments(directory).map(
-      ({ name, mode, driver, reason, program }): InterfaceReport => ({
-        name,
-        mode,
-        driver: driver ?? '',
-        reason: reason ?? '',
-        program,
-        multiBuffer: program === frags,
-      }),
-    );
-    const off = [...this.#passedOver, ...[...this.#refused].map(([name, reason]) => ({ name, reason }))].map(
-      ({ name, reason }): InterfaceReport => ({
-        name,
-        mode: 'off',
-        driver: '',
-        reason,
-        program: 0,
-        multiBuffer: false,
-      }),
-    );
-    return { interfaces: [...interfaces, ...off], notes: this.#notes() };
+    const refused = [...this.#refused].map(([name, reason]) => ({ name, reason }));
+    return presenceReport(engine, attachments(directory), [...this.#passedOver, ...refused], this.#network);
   }
 
   /** The program stays where it is. Once this resolves, nothing is done to the host any more that was on its way. */
@@ -160,18 +147,6 @@ export class Presence {
     this.#closed = true;
     this.#network.close();
     await this.#last;
-  }
-
-  #notes(): readonly string[] {
-    const { hops, slow, unresolved } = this.#network;
-    const notes: string[] = [];
-    if (!hops.remember) notes.push(`next hops are asked for with each packet: ${hops.reason ?? 'unknown'}`);
-    if (hops.note !== undefined) notes.push(hops.note);
-    for (const { name, reason } of slow) notes.push(`${name}: ${reason}`);
-    if (unresolved.length > 0) {
-      notes.push(`these neighbours do not answer: ${unresolved.join(', ')}`);
-    }
-    return notes;
   }
 
   /** After a change of the network; must not wait for the reading that tells of it. */
@@ -184,56 +159,55 @@ export class Presence {
   }
 
   /** Returns what could not be attached, by interface. */
-  async #arrange(): Promise<readonly { readonly name: string; readonly findings: Findings }[]> {
+  async #arrange(): Promise<readonly Refusal[]> {
     if (this.#closed) return [];
     const { directory, engine } = this.#options;
     const { network } = this.#network;
-    const { interfaces, passedOver } = this.#chosen(network);
+    const { interfaces, passedOver } = choosePresent(network, this.#options.interfaces);
     this.#passedOver = passedOver;
     await this.#prepareHost(network, interfaces);
     if (this.#closed) return [];
     const before = attachments(directory);
-    const wanted = new Set(interfaces.map(({ ifindex }) => ifindex));
-    const ours = this.#ours();
+    this.#noteLost();
     detachMoved(directory);
-    for (const { ifindex } of before) if (!wanted.has(ifindex)) detach(directory, ifindex);
-    const refused: { name: string; findings: Findings }[] = [];
-    this.#refused = new Map();
-    for (const { ifindex, name } of interfaces) {
-      if (before.some((each) => each.ifindex === ifindex && ours.has(each.program))) continue;
-      if (this.#held.has(ifindex)) this.#lost.add(name);
-      try {
-        if (!before.some((each) => each.ifindex === ifindex)) await untilLeft(ifindex, ours);
-        attach(directory, engine.program, ifindex);
-      } catch (error) {
-        if (!(error instanceof DataPlaneUnavailable)) throw error;
-        refused.push({ name, findings: error.findings });
-        this.#refused.set(name, error.findings.map(({ message }) => message).join('; '));
-      }
-    }
+    await this.#leaveOthers(before, interfaces);
+    const refused = await placeOn(directory, engine, interfaces);
+    this.#refused = new Map(
+      refused.map(({ name, findings }) => [name, findings.map(({ message }) => message).join('; ')]),
+    );
+    this.#held = runsOn(directory, engine);
     if (!same(before, attachments(directory))) await this.#network.refresh();
-    this.#held = this.#running();
     return refused;
   }
 
-  /** By index: where the program runs. */
-  #running(): ReadonlySet<number> {
-    const ours = this.#ours();
-    const running = attachments(this.#options.directory).filter(({ program }) => ours.has(program));
-    return new Set(running.map(({ ifindex }) => ifindex));
+  /** Takes the program off where it does not belong any more, once nothing is sent to those interfaces by redirection. */
+  async #leaveOthers(before: readonly Attachment[], interfaces: Choice['interfaces']): Promise<void> {
+    const wanted = new Set(interfaces.map(({ ifindex }) => ifindex));
+    const leaving = before.map(({ ifindex }) => ifindex).filter((ifindex) => !wanted.has(ifindex));
+    if (leaving.length === 0) return;
+    this.#leaving = new Set(leaving);
+    this.#held = new Set([...this.#held].filter((ifindex) => wanted.has(ifindex)));
+    await this.#network.refresh();
+    await gracePeriod();
+    for (const ifindex of leaving) detach(this.#options.directory, ifindex);
+    this.#leaving = new Set();
   }
 
-  #ours(): ReadonlySet<number> {
-    return new Set([...this.#options.engine.program.programs.values()].map(({ id }) => id));
-  }
-
-  #chosen(network: Network): Choice {
-    return choosePresent(network, this.#options.interfaces);
+  #noteLost(): void {
+    const { directory, engine } = this.#options;
+    const present = runsOn(directory, engine);
+    for (const ifindex of this.#held) {
+      const name = present.has(ifindex) ? undefined : interfaceName(ifindex);
+      if (name !== undefined) this.#lost.add(name);
+    }
   }
 
   /** VLAN devices take packets themselves, on the wire of the interface below. */
   async #prepareHost(network: Network, interfaces: Choice['interfaces']): Promise<void> {
-    const names = namesWithVlans(network, interfaces);
+    const names = receivingInterfaces(
+      network,
+      interfaces.map(({ ifindex }) => ({ ifindex, mode: 'native' })),
+    );
     if (this.#prepared?.join() === names.join()) return;
     await this.#options.acceptLocalSources(names);
     await loadCompletion({ mark: markOf(this.#options.engine), interfaces: names });
@@ -249,36 +223,6 @@ export class Presence {
     this.#last = result.catch(() => {});
     return result;
   }
-}
-
-/** What `establish` has done, where it could not do all of it. */
-async function withdraw({ directory, acceptLocalSources }: PresenceOptions, before: readonly Attachment[]) {
-  for (const { ifindex } of attachments(directory)) {
-    if (!before.some((each) => each.ifindex === ifindex)) detach(directory, ifindex);
-  }
-  if (before.length > 0) return;
-  await removeCompletion();
-  await acceptLocalSources([]);
-}
-
-/** The kernel takes a program off some milliseconds after somebody has removed the pin of its link. */
-async function untilLeft(ifindex: number, ours: ReadonlySet<number>): Promise<void> {
-  for (let waited = 0; waited < 500; waited += 10) {
-    const { native, generic } = xdpState(ifindex);
-    if (!ours.has(native) && !ours.has(generic)) return;
-    await pause(10);
-  }
-}
-
-function namesWithVlans({ links }: Network, interfaces: Choice['interfaces']): readonly string[] {
-  const found = new Set(interfaces.map(({ ifindex }) => ifindex));
-  // Twice, because a VLAN device may sit on another.
-  for (let depth = 0; depth < 2; depth += 1) {
-    for (const { index, vlan, parent } of links) {
-      if (vlan !== undefined && parent !== undefined && found.has(parent)) found.add(index);
-    }
-  }
-  return links.filter(({ index }) => found.has(index)).map(({ name }) => name);
 }
 
 function same(before: readonly Attachment[], after: readonly Attachment[]): boolean {
