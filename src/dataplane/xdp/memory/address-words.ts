@@ -69,8 +69,12 @@ export function inetOf(words: Int32Array): number {
   return isMapped ? (words[3] as number) : 0;
 }
 
-/** The text of four words; the inverse of `readAddress`. */
-export function writeAddress(words: ArrayLike<number>): string {
+/** The canonical text of four words; the inverse of `readAddress`. */
+export function writeAddress(words: ArrayLike<number>): IpAddress {
+  return textOf(words) as IpAddress;
+}
+
+function textOf(words: ArrayLike<number>): string {
   const bytes: number[] = [];
   for (let at = 0; at < 16; at += 1) bytes.push(((words[at >> 2] as number) >>> ((at & 3) * 8)) & 0xff);
   if (words[0] === 0 && words[1] === 0 && ((words[2] as number) | 0) === (0xffff0000 | 0)) {

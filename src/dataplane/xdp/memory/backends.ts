@@ -13,8 +13,6 @@ const stride = backend.size / 4;
 const waysAt = backend.ways / 4;
 const machineStride = machine.size / 4;
 
-/** Port and protocol in the word that has the reach as well. */
-export const keyBits = 0xffffff;
 /** The key of a machine's own entry. */
 export const machineKey = keyOf(0, protocolMachine);
 

@@ -4,6 +4,7 @@ import type { Change } from '../../../forwarding/change.ts';
 import { ip } from '../../../forwarding/testing/declare.ts';
 import { Image } from './image.ts';
 import { addressBit, control, memberState } from './layout.ts';
+import { machineAddresses } from './machine-addresses.ts';
 import type { Memory } from './map-memory.ts';
 import { balanced, changeOf, frontendAddress, nat, ringOf } from './testing/entries.ts';
 import { memoryOf, shapeFor } from './testing/memory.ts';
@@ -155,10 +156,13 @@ test('members keep their place while they stay, and their flows as long as they 
 });
 
 test('a bit of an address stands until nobody can need it', async () => {
-  const { reader, image, commit } = await bench(() => new Promise((resolve) => setTimeout(resolve, 2)));
+  const { reader, image, commit, memory } = await bench(
+    () => new Promise((resolve) => setTimeout(resolve, 2)),
+  );
   await commit({ added: [nat(101, '10.0.0.1:22')], rings: [{ after: ringOf(1) }] });
   expect(reader.bits(frontendAddress)).toBe(addressBit.frontend);
   expect(reader.bits(machine)).toBe(addressBit.machine | addressBit.ring);
+  expect([...machineAddresses(memory)]).toEqual([machine]);
   await commit({ rings: [{ before: ringOf(1) }] });
   expect(reader.bits(machine)).toBe(addressBit.machine | addressBit.ring);
   await image.settled();
@@ -166,6 +170,7 @@ test('a bit of an address stands until nobody can need it', async () => {
   await commit({ removed: [nat(101, '10.0.0.1:22')] });
   await image.settled();
   expect(reader.bits(machine) | reader.bits(frontendAddress)).toBe(0);
+  expect([...machineAddresses(memory)]).toEqual([]);
 });
 
 test('a commit waits for a grace period only where the one before touched the same', async () => {

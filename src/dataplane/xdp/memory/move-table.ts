@@ -1,12 +1,8 @@
 // A table in a larger map. An entry keeps its probe, so that of its place only higher bits of the index are new: nobody has to
 // be moved out of the way, and places that were different stay so.
 import { tableHash } from './hash.ts';
-import { frontend } from './layout.ts';
 import type { MapMemory } from './map-memory.ts';
-
-const keyAt = frontend.port / 4;
-const keyBits = 0xffffff;
-const probes = 32;
+import { keyAt, keyBits, probes } from './table.ts';
 
 /** In steps. Where each place's entry is now: -1 for places that were free. `to` is zeroed, and no smaller. */
 export function* moveTable(from: MapMemory, to: MapMemory): Generator<void, Int32Array, void> {

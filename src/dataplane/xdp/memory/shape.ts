@@ -141,17 +141,6 @@ export const valueSizes: Readonly<Record<MapName, number>> = {
   devices: device.size,
 };
 
-/** Bytes of the kernel's memory for every array, in whole pages. */
-export function bytesOf(shape: Shape): { readonly total: number } & Readonly<Record<MapName, number>> {
-  const entries = Object.entries(entriesOf(shape)) as [MapName, number][];
-  const bytes = entries.map(([map, count]): [MapName, number] => [
-    map,
-    Math.ceil((count * valueSizes[map]) / 4096) * 4096,
-  ]);
-  const total = bytes.reduce((sum, [, each]) => sum + each, 0);
-  return { ...(Object.fromEntries(bytes) as Record<MapName, number>), total };
-}
-
 function powerOfTwo(atLeast: number): number {
   let power = 1;
   while (power < atLeast) power *= 2;

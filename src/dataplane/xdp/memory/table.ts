@@ -6,13 +6,14 @@ import type { Store } from './store.ts';
 import { Full } from './trouble.ts';
 
 /** A key that is farther from home is not found: then the map has to grow. */
-const probes = 32;
+export const probes = 32;
 /** Beyond it, chains get long. */
 const fillLimit = 0.6;
 
 const addressAt = frontend.address / 4;
-const keyAt = frontend.port / 4;
-const keyBits = 0xffffff;
+/** In words, and what of that word is port and protocol: the rest is the reach of the place. */
+export const keyAt = frontend.port / 4;
+export const keyBits = 0xffffff;
 
 /** The keys of `frontends` or `backends`, which both begin alike. */
 export class Table {

@@ -4,13 +4,14 @@
 // frontends: of their index, higher bits are new. So a larger `frontends` needs a `flows` of its own, as the two programs
 // would not mean the same by an index; and a `backends` of its own, which names frontends.
 
-import { keyBits, machineKey } from './backends.ts';
+import { machineKey } from './backends.ts';
 import { Image, type ImageOptions } from './image.ts';
 import { backend, cellsPerValue, machine, way } from './layout.ts';
 import type { MapMemory, MapName, Memory } from './map-memory.ts';
 import { copyFlows, followFlows } from './move-flows.ts';
 import { moveTable } from './move-table.ts';
 import { inSteps } from './steps.ts';
+import { keyAt, keyBits } from './table.ts';
 
 export interface Transplanted {
   readonly image: Image;
@@ -89,7 +90,7 @@ function* renameOwners(backends: MapMemory, moved: Int32Array): Generator<void, 
   const words = new Int32Array(backends.buffer, 0, backends.entries * stride);
   for (let at = 0; at < words.length; at += stride) {
     if (at % (8192 * stride) === 0) yield;
-    const key = (words[at + backend.port / 4] as number) & keyBits;
+    const key = (words[at + keyAt] as number) & keyBits;
     if (key === 0 || key === machineKey) continue;
     const place = at + backend.ways / 4 + ((words[at + backend.version / 4] as number) & 1);
     const value = words[place] as number;
