@@ -92,7 +92,6 @@ static __always_inline bool fast_note(__be32 client, __be16 client_port, __be16 
 {
 	union address address = mapped(client);
 	struct seen_cells cells = seen_cells(&address, client_port, frontend_port, IPPROTO_UDP, frontend, seed);
-
 	struct stamps *line = seen_line(cells);
 	__u16 time = seen_time(now), first, second;
 

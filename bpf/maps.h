@@ -16,6 +16,7 @@ const volatile __u32 counter_shift;  /* log2 of the shards of each row of `count
 const volatile __u32 counters_own;   /* 1: no two CPUs share a shard, so that they need not add atomically */
 
 const volatile __u32 jiffy_ns;       /* 10^9 / HZ; 0: unknown, and the clock is asked for by a helper */
+const volatile __u32 careful;        /* 1: no packet takes the fast way; for tests, which compare the two */
 const volatile __u32 build;          /* a digest of this object: tells the agent whether it runs its own build */
 
 /* All of it stands in the agent's memory. One entry each until the agent says how many. */

@@ -174,7 +174,7 @@ static __always_inline int begin(struct xdp_md *ctx, bool frags)
 	    protocol != IPPROTO_ICMP && protocol != IPPROTO_ICMPV6)
 		return XDP_PASS;
 
-	if (!tags && !flags) {
+	if (!tags && !flags && !careful) {
 		int verdict = fast_way(ctx, source, destination, source_cell | destination_cell << 8);
 
 		if (verdict != GO_ON)
