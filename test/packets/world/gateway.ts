@@ -3,6 +3,7 @@
 import type { Counters } from '../../../src/dataplane/dataplane.ts';
 import { loadProgram } from '../../../src/dataplane/xdp/kernel/load.ts';
 import type { LoadedProgram } from '../../../src/dataplane/xdp/kernel/program.ts';
+import type { Settings } from '../../../src/dataplane/xdp/kernel/settings.ts';
 import type { TestResult } from '../../../src/dataplane/xdp/kernel/test-run.ts';
 import type { Image } from '../../../src/dataplane/xdp/memory/image.ts';
 import * as layout from '../../../src/dataplane/xdp/memory/layout.ts';
@@ -40,8 +41,23 @@ export class Gateway {
 
   /** In a network namespace of its own, with `rules.ts` loaded. */
   static async open(): Promise<Gateway> {
-    const indices = await buildNetwork();
-    const program = await loadProgram({ object, shape: mapEntries(), settings: settingsOf() });
+    return await Gateway.#openIn(await buildNetwork());
+  }
+
+  /** One without the fast way, in the network of another, with the same secrets. */
+  static async openCareful(other: Gateway): Promise<Gateway> {
+    const gateway = await Gateway.#openIn(other.indices, { careful: 1 });
+    const { flow_seed: seed } = layout.control;
+    gateway.#control().setUint32(seed, other.#control().getUint32(seed, true), true);
+    return gateway;
+  }
+
+  static async #openIn(indices: Indices, settings: Settings = {}): Promise<Gateway> {
+    const program = await loadProgram({
+      object,
+      shape: mapEntries(),
+      settings: { ...settingsOf(), ...settings },
+    });
     fillDevices(program, indices);
     fillVlans(program, indices);
     fillRoutes(program, indices);
@@ -181,6 +197,18 @@ export class Gateway {
     const entry = rules.find(({ entries }) => entries.has(key))?.entries.get(key);
     if (entry === undefined) throw new Error(`there is no rule for ${key}`);
     return entry;
+  }
+
+  /** Packets, bytes and flows of each row of `counters`, whoever it belongs to. */
+  rows(): BigUint64Array {
+    const all = new BigUint64Array(this.program.memory('counters').buffer);
+    const words = layout.counter.size / 8;
+    const rows = new BigUint64Array(all.length / shape.shards);
+    for (const [index, value] of all.entries()) {
+      const row = Math.floor(index / (words * shape.shards));
+      rows[row * words + (index % words)] = (rows[row * words + (index % words)] ?? 0n) + value;
+    }
+    return rows;
   }
 
   /** Counts by reason, in the order of `reasonNames`. */

@@ -1,0 +1,88 @@
+// The fast way decides what the careful way decides: the same frames through both, with changes of the rules in between.
+import { randomInt } from 'node:crypto';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { explain } from './frame/dissect.ts';
+import { encode } from './frame/encode.ts';
+import { type Material, mutate } from './fuzz/mutate.ts';
+import { Random } from './fuzz/random.ts';
+import { allRows } from './rows/all.ts';
+import { Gateway } from './world/gateway.ts';
+import { physicalOf } from './world/places.ts';
+import { any, balanced, balancedAny, front, twin, type Variation, web } from './world/rules.ts';
+
+/** `PENSTOCK_SEED` repeats a run. */
+const seed = Number(process.env.PENSTOCK_SEED ?? randomInt(2 ** 32));
+const rounds = 60;
+const perRound = 4000;
+
+/** What comes in by `still` goes on or not by whether a next hop is remembered, which is a matter of milliseconds. */
+const sent = allRows
+  .flatMap(({ frame, before = [] }) => [
+    ...before.filter((step) => 'packet' in step),
+    ...(typeof frame === 'function' ? [] : [frame]),
+  ])
+  .filter(({ device }) => device !== 'still');
+/** Only such frames can take the fast way; the rest shall come in between now and then. */
+const fast = sent.filter(
+  ({ packet: { ethernet, ip } }) => ethernet.tags.length === 0 && !ip.source.includes(':'),
+);
+const [corpus, plain] = [sent, fast].map((all) =>
+  all.map(({ device, packet }) => ({ device: physicalOf(device), frame: encode(packet) })),
+);
+const material: Material = {
+  frames: (plain ?? []).map(({ frame }) => frame),
+  addresses: [front, any, twin, balanced, balancedAny, '10.1.0.1', '10.1.1.1', '10.1.1.4', '198.51.100.10'],
+  ports: [80, 81, 84, 501, 584, 600, 701, 702, 8080, 40000],
+};
+const variations: readonly Variation[] = [
+  {},
+  { web: web.slice(1) },
+  { web: web.slice(0, 2) },
+  { without: ['machine'] },
+  { without: ['both'] },
+  { without: ['twin-2'] },
+];
+
+let gateway: Gateway;
+let careful: Gateway;
+beforeAll(async () => {
+  gateway = await Gateway.open();
+  careful = await Gateway.openCareful(gateway);
+});
+afterAll(() => {
+  gateway?.close();
+  careful?.close();
+});
+
+it(`gives the same frames, verdicts and counts (seed ${seed})`, { timeout: 300_000 }, async () => {
+  const random = new Random(seed);
+  const tally = new Map<string, number>();
+  for (let round = 0; round < rounds; round += 1) {
+    const variation = random.of(variations);
+    const seconds = random.of([0, 0, 1, 20, 100, 140]);
+    const remember = random.below(4) > 0;
+    for (const each of [gateway, careful]) {
+      await each.change(variation);
+      each.rememberHops(remember);
+      each.wait(seconds);
+    }
+    for (let index = 0; index < perRound; index += 1) {
+      const { device, frame } = random.of((random.below(8) === 0 ? corpus : plain) ?? []);
+      const mutant = random.below(3) > 0 ? frame : mutate(frame, material, random);
+      const program = random.below(4) === 0 ? 'penstock_frags' : 'penstock';
+      const [one, other] = [gateway, careful].map((each) => each.receive(mutant, device, program));
+      if (one === undefined || other === undefined) throw new Error('two results');
+      if (one.verdict !== other.verdict || Buffer.compare(one.frame, other.frame) !== 0) {
+        const told = [mutant, one.frame, other.frame].map(explain).join('\n->\n');
+        throw new Error(
+          `${one.verdict}, carefully ${other.verdict} (round ${round}, ${index}, ${device}):\n${told}`,
+        );
+      }
+      tally.set(one.verdict, (tally.get(one.verdict) ?? 0) + 1);
+    }
+    expect(gateway.rows()).toEqual(careful.rows());
+    expect(gateway.reasons()).toEqual(careful.reasons());
+  }
+  // Otherwise little was compared.
+  expect(tally.get('XDP_REDIRECT')).toBeGreaterThan((rounds * perRound) / 4);
+});
