@@ -98,16 +98,20 @@ function shardsFor(rows: number, { cpus, counterBytes = 128 * 2 ** 20 }: Sizing)
   return shards;
 }
 
-/** The larger one of each size; counters keep the shards of `shape`, which the program has compiled in. */
+/** The larger one of each size; where rows become many, processors share their counters. */
 export function union(shape: Shape, other: Shape): Shape {
   const larger = Object.entries(shape).map(([key, size]) => [key, Math.max(size, other[key as keyof Shape])]);
-  return { ...(Object.fromEntries(larger) as unknown as Shape), shards: shape.shards };
+  return fitted({ ...(Object.fromEntries(larger) as unknown as Shape), shards: shape.shards });
 }
 
 /** The same with one map twice as large. */
 export function doubled(shape: Shape, map: MapName): Shape {
   const key = map === 'counters' ? 'rows' : map;
-  return key in shape ? { ...shape, [key]: shape[key as keyof Shape] * 2 } : shape;
+  return key in shape ? fitted({ ...shape, [key]: shape[key as keyof Shape] * 2 }) : shape;
+}
+
+function fitted(shape: Shape): Shape {
+  return { ...shape, shards: shardsFor(shape.rows, { cpus: shape.shards }) };
 }
 
 /** `max_entries` of every array. */

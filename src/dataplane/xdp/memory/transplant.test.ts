@@ -5,7 +5,8 @@ import { emptyTable } from '../../../forwarding/compile.ts';
 import { Image } from './image.ts';
 import { bucket, flow, flowKind, flowState } from './layout.ts';
 import type { Memory } from './map-memory.ts';
-import type { Shape } from './shape.ts';
+import { defaultShape, noNeeds, type Shape } from './shape.ts';
+import { changeOf, nat } from './testing/entries.ts';
 import { entriesOf, expectTable } from './testing/expect-table.ts';
 import { memoryOf, shapeFor } from './testing/memory.ts';
 import { Reader } from './testing/reader.ts';
@@ -97,6 +98,28 @@ test('growth keeps what packets see, counters, serials and flows', async () => {
     { numRuns: 60 },
   );
 }, 60_000);
+
+test('on many processors, counters of many rows are shared, and nothing that was counted is forgotten', async () => {
+  const shape = defaultShape(noNeeds, { cpus: 64, flows: 64 });
+  expect(shape.shards).toBe(64);
+  const memory = memoryOf(shape);
+  Image.format(memory, 1);
+  const image = await Image.attach(memory, { ...options, shards: 64 });
+  const entry = nat(101, '10.0.0.1:22');
+  await image.stage(changeOf({ added: [entry] }));
+  image.publish(stamp);
+  const row = new Reader(memory).frontend(entry.endpoint.address, 'tcp', 101)?.target.counter ?? 0;
+  const counters = new BigUint64Array(memory.counters.buffer);
+  for (let cpu = 0; cpu < 64; cpu += 1) counters.set([1n, 2n ** 32n - 1n, 3n], (row * 64 + cpu) * 4);
+  const larger = image.census.wanted('counters', { ...noNeeds, mappings: 1_000_000 });
+  expect(larger.rows).toBeGreaterThan(1_000_000);
+  expect(larger.rows * larger.shards * 32).toBeLessThan(2 ** 28);
+  // The same with fewer rows, to be quick.
+  const shared = memoryOf({ ...shape, rows: shape.rows * 2, shards: 4 });
+  const { image: after } = await transplant(image, shared, { ...options, shards: 4 });
+  expect(after.census.counters(entry)).toEqual({ packets: 64, bytes: 64 * (2 ** 32 - 1), flows: 192 });
+  await expect(transplant(after, memory, { ...options, shards: 64 })).rejects.toThrow(RangeError);
+});
 
 test('what does not fit is told, with nothing staged, and fits into what was wanted', async () => {
   await fc.assert(

@@ -8,6 +8,7 @@ import { machineKey } from './backends.ts';
 import { Image, type ImageOptions } from './image.ts';
 import { backend, cellsPerValue, machine, way } from './layout.ts';
 import type { MapMemory, MapName, Memory } from './map-memory.ts';
+import { copyCounters } from './move-counters.ts';
 import { copyFlows, followFlows } from './move-flows.ts';
 import { moveTable } from './move-table.ts';
 import { inSteps } from './steps.ts';
@@ -23,7 +24,7 @@ export interface Transplanted {
 }
 
 /** Maps that are copied as they are, to the same indices. */
-const kept: readonly MapName[] = ['control', 'rings', 'members', 'slots', 'counters', 'routes', 'devices'];
+const kept: readonly MapName[] = ['control', 'rings', 'members', 'slots', 'routes', 'devices'];
 
 /**
  * An image over `memory`, of which each map is either zeroed and no smaller than that of `from`, or the very same. Between
@@ -34,15 +35,21 @@ export async function transplant(from: Image, memory: Memory, options: ImageOpti
   await from.settled();
   const old = from.memory;
   const fresh = (map: MapName) => memory[map].buffer !== old[map].buffer;
+  const [before, after] = [from.census.shape.shards, options.shards];
+  const roomIn = (of: Memory, map: MapName, shards: number) =>
+    of[map].entries / (map === 'counters' ? shards : 1);
   for (const map of Object.keys(memory) as MapName[]) {
-    if (memory[map].entries < old[map].entries) throw new RangeError(`${map} would be smaller`);
+    if (roomIn(memory, map, after) < roomIn(old, map, before))
+      throw new RangeError(`${map} would be smaller`);
   }
-  if (options.shards !== from.census.shape.shards)
+  if (after > before || (after < before && !fresh('counters'))) {
     throw new RangeError('counters would be shared out otherwise');
+  }
   if (fresh('frontends') && !(fresh('backends') && fresh('flows'))) {
     throw new RangeError('frontends cannot move without backends and flows');
   }
   for (const map of kept) if (fresh(map)) copy(old[map], memory[map]);
+  if (fresh('counters')) await inSteps(copyCounters(old.counters, before, memory.counters, after));
   if (fresh('machines')) copyMachines(old.machines, memory.machines);
   if (fresh('seen')) repeat(old.seen, memory.seen);
   const moved = fresh('frontends') ? await inSteps(moveTable(old.frontends, memory.frontends)) : noMoves;
