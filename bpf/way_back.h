@@ -52,7 +52,8 @@ static __always_inline bool is_outdated(const struct packet *p, const struct kno
 	if (!frontend)
 		return false;
 	when = seen_when(asked_cells(p, frontend, owner, seed), p->now);
-	return when && (__s16)(when - (__u16)direct->word) > 0;
+	/* After an end, the client's SYN would have made the direct one new: the machine answers another. */
+	return when && (is_ending(word_state(direct->word)) || (__s16)(when - (__u16)direct->word) > 0);
 }
 
 STEP int answer_by_flow(struct packet *p, __u32 owner, __u32 seed)

@@ -345,6 +345,22 @@ export const direct: readonly Row[] = [
     becomes: forwarded({ from: door }),
   },
   {
+    name: 'through the frontend from a port whose direct connection has just ended',
+    before: [
+      from(tcp(client, machine, { flags: 'S' })),
+      from(answer({ flags: 'SA' })),
+      from(tcp(client, machine)),
+      from(answer({ flags: 'FA' })),
+      from(tcp(client, machine, { flags: 'FA' })),
+      from(answer()),
+      from(tcp(client, door, { flags: 'S' })),
+      from(answer({ flags: 'SA' })),
+      from(tcp(client, door)),
+    ],
+    frame: from(answer()),
+    becomes: forwarded({ from: door }),
+  },
+  {
     name: 'through the frontend from a port whose direct connection is over',
     before: [
       from(tcp(client, machine, { flags: 'S' })),
