@@ -7,6 +7,7 @@ import type { Settings } from '../../../src/dataplane/xdp/kernel/settings.ts';
 import type { TestResult } from '../../../src/dataplane/xdp/kernel/test-run.ts';
 import type { Image } from '../../../src/dataplane/xdp/memory/image.ts';
 import * as layout from '../../../src/dataplane/xdp/memory/layout.ts';
+import type { Shape } from '../../../src/dataplane/xdp/memory/shape.ts';
 import { diff } from '../../../src/forwarding/diff.ts';
 import { type Entry, endpointKey, type ForwardingTable } from '../../../src/forwarding/table.ts';
 import { ip } from '../../../src/forwarding/testing/declare.ts';
@@ -27,36 +28,44 @@ const instance = '00000000000000d0';
 export class Gateway {
   readonly program: LoadedProgram;
   readonly indices: Indices;
+  readonly #shape: Shape;
   readonly #image: Image;
   #revision = 0;
   #table: ForwardingTable;
   #varied = false;
 
-  private constructor(program: LoadedProgram, indices: Indices, image: Image, table: ForwardingTable) {
+  private constructor(
+    program: LoadedProgram,
+    of: Shape,
+    indices: Indices,
+    image: Image,
+    table: ForwardingTable,
+  ) {
     this.program = program;
+    this.#shape = of;
     this.indices = indices;
     this.#image = image;
     this.#table = table;
   }
 
   /** In a network namespace of its own, with `rules.ts` loaded. */
-  static async open(): Promise<Gateway> {
-    return await Gateway.#openIn(await buildNetwork());
+  static async open(of: Partial<Shape> = {}): Promise<Gateway> {
+    return await Gateway.#openIn(await buildNetwork(), { ...shape, ...of });
   }
 
   /** One without the fast way, in the network of another, with the same secrets. */
   static async openCareful(other: Gateway): Promise<Gateway> {
-    const gateway = await Gateway.#openIn(other.indices, { careful: 1 });
+    const gateway = await Gateway.#openIn(other.indices, other.#shape, { careful: 1 });
     const { flow_seed: seed } = layout.control;
     gateway.#control().setUint32(seed, other.#control().getUint32(seed, true), true);
     return gateway;
   }
 
-  static async #openIn(indices: Indices, settings: Settings = {}): Promise<Gateway> {
+  static async #openIn(indices: Indices, of: Shape, settings: Settings = {}): Promise<Gateway> {
     const program = await loadProgram({
       object,
-      shape: mapEntries(),
-      settings: { ...settingsOf(), ...settings },
+      shape: mapEntries(of),
+      settings: { ...settingsOf(of), ...settings },
     });
     fillDevices(program, indices);
     fillVlans(program, indices);
@@ -64,11 +73,11 @@ export class Gateway {
     const control = program.memory('control').buffer;
     new Uint8Array(control).set(macBytes(mark), layout.control.mark);
     const table = tableOf();
-    const image = await openImage(program);
+    const image = await openImage(program, of);
     await image.reconcile(table);
     image.publish({ instance, revision: 0, sequence: 0 });
     await image.settled();
-    const gateway = new Gateway(program, indices, image, table);
+    const gateway = new Gateway(program, of, indices, image, table);
     gateway.setGate(true);
     return gateway;
   }
@@ -127,7 +136,7 @@ export class Gateway {
     this.rememberHops(rememberHops);
     this.forget();
     const machines = this.#view('machines');
-    for (let index = 0; index < shape.machines; index += 1) {
+    for (let index = 0; index < this.#shape.machines; index += 1) {
       machines.setBigUint64(index * layout.machine.size + layout.machine.fresh, 0n, true);
     }
     const routes = this.#view('routes');
@@ -158,7 +167,7 @@ export class Gateway {
   wait(seconds: number): void {
     const units = Math.ceil((seconds * 1e9) / 2 ** 30);
     const flows = this.#view('flows');
-    for (let bucket = 0; bucket < shape.flows; bucket += 1) {
+    for (let bucket = 0; bucket < this.#shape.flows; bucket += 1) {
       for (let way = 0; way < layout.flowWays; way += 1) {
         const at = bucket * layout.bucket.size + way * 8;
         const word = flows.getUint32(at, true);
@@ -203,9 +212,9 @@ export class Gateway {
   rows(): BigUint64Array {
     const all = new BigUint64Array(this.program.memory('counters').buffer);
     const words = layout.counter.size / 8;
-    const rows = new BigUint64Array(all.length / shape.shards);
+    const rows = new BigUint64Array(all.length / this.#shape.shards);
     for (const [index, value] of all.entries()) {
-      const row = Math.floor(index / (words * shape.shards));
+      const row = Math.floor(index / (words * this.#shape.shards));
       rows[row * words + (index % words)] = (rows[row * words + (index % words)] ?? 0n) + value;
     }
     return rows;
