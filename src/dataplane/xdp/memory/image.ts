@@ -1,4 +1,5 @@
 // The program's memory as the agent keeps it: a change is staged out of sight, then one store makes all of it visible.
+import { setImmediate } from 'node:timers/promises';
 import type { Change } from '../../../forwarding/change.ts';
 import type { ForwardingTable } from '../../../forwarding/table.ts';
 import { Census } from './census.ts';
@@ -172,6 +173,8 @@ export class Image {
   }
 
   async #settleAll(): Promise<void> {
+    // Whoever waits for the change to be visible does not wait for this.
+    await setImmediate();
     while (this.#batches.length > 0) {
       const through = this.#batches.length;
       await this.#options.gracePeriod();
