@@ -275,7 +275,7 @@ describe('the maps', () => {
     await until(() => (words[3] !== 0 && listed() > 0 ? true : undefined));
 
     await offloads('off');
-    await until(() => (device[2] === 1 ? true : undefined));
+    await until(() => (device[2] === 5 ? true : undefined));
     expect(followed.slow).toEqual([{ name: 'near', reason: expect.stringContaining('peer') }]);
     await ip('route del default via 10.0.0.2');
   });
