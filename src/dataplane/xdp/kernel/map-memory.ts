@@ -6,8 +6,8 @@ import { errno, libc } from './libc.ts';
 /** An array map (BPF_F_MMAPABLE) in this process' memory. */
 export interface MapMemory {
   /**
-   * `entries` values, `stride` bytes apart. Atomics works on it. Detached (of length 0) once the program is closed, so
-   * that late readers find nothing instead of crashing; views made before have length 0 from then on, too.
+   * `entries` values, `stride` bytes apart. Atomics works on it. Stays readable after the program is closed, for as long
+   * as anybody holds it: a late reader finds what no packet reads any more, and does not crash.
    */
   readonly buffer: ArrayBuffer;
   readonly entries: number;
@@ -17,32 +17,29 @@ export interface MapMemory {
   readonly stride: number;
 }
 
-export interface MappedMemory extends MapMemory {
-  unmap(): void;
-}
-
 const protReadWrite = 1 | 2;
 const mapShared = 1;
 /** MAP_FAILED, as koffi gives it. */
 const failed = new Set([-1n, 0xffff_ffff_ffff_ffffn]);
 
+/**
+ * Unmaps what nobody can read any more. Not by detaching the buffer when the program is closed: from the first detached
+ * buffer on, V8 checks at every access of every typed array whether its own is (ArrayBufferDetachingProtector), and all
+ * work on the maps takes twice as long.
+ */
+const mapped = new FinalizationRegistry<{ readonly address: Pointer; readonly length: number }>(
+  ({ address, length }) => libc().munmap(address, length),
+);
+
 /** Throws `KernelError`. Runs on another thread: the kernel fills in the page tables of the whole map at once. */
-export async function mapMemory(file: number, entries: number, valueSize: number): Promise<MappedMemory> {
+export async function mapMemory(file: number, entries: number, valueSize: number): Promise<MapMemory> {
   const stride = Math.ceil(valueSize / 8) * 8;
   // What is behind the last value, up to the end of the page, belongs to the map, too, but to nobody's entry.
   const length = entries * stride;
   const address = await map(file, length);
   const buffer = koffi().view(address, length);
-  return {
-    buffer,
-    entries,
-    valueSize,
-    stride,
-    unmap() {
-      buffer.transfer();
-      libc().munmap(address, length);
-    },
-  };
+  mapped.register(buffer, { address, length });
+  return { buffer, entries, valueSize, stride };
 }
 
 async function map(file: number, length: number): Promise<Pointer> {

@@ -9,7 +9,7 @@ import {
   type ProgramInfo,
 } from './describe.ts';
 import { type MapElements, mapElements, perCpuSums } from './map-elements.ts';
-import { type MapMemory, type MappedMemory, mapMemory } from './map-memory.ts';
+import { type MapMemory, mapMemory } from './map-memory.ts';
 import { runningSettings, type Settings } from './settings.ts';
 import { type TestResult, type TestRun, testRun } from './test-run.ts';
 
@@ -34,7 +34,7 @@ export interface LoadedProgram {
   programFile(program: string): number;
   mapFile(map: string): number;
 
-  /** Lets go of descriptors and memory. What is attached or pinned goes on. `buffer`s of maps have length 0 from then on. */
+  /** Lets go of descriptors and memory. What is attached or pinned goes on, and so does memory that somebody still holds. */
   close(): void;
 }
 
@@ -48,9 +48,9 @@ export const settingsMap = 'rodata';
 
 /** Takes descriptors over, also when it throws. */
 export async function programOf({ programs, maps }: Files): Promise<LoadedProgram> {
-  const memories = new Map<string, MappedMemory>();
+  const memories = new Map<string, MapMemory>();
   const close = (): void => {
-    for (const memory of memories.values()) memory.unmap();
+    memories.clear();
     for (const file of [...programs.values(), ...maps.values()]) closeSync(file);
   };
   try {
