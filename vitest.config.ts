@@ -3,13 +3,18 @@ import { defineConfig } from 'vitest/config';
 // unit: anywhere, no privileges. kernel: root and nf_tables, in namespaces of its own. e2e, e2e-xdp: the real agent in a
 // lab, on nftables and on XDP.
 
-/** End-to-end tests whose outcome the data plane decides; the others need not run twice. */
+/** All end-to-end tests with an agent whose data plane can be chosen. */
 const onEachDataPlane = [
+  'test/e2e/bad-input.test.ts',
   'test/e2e/changes.test.ts',
+  'test/e2e/cli.test.ts',
   'test/e2e/durability.test.ts',
   'test/e2e/host.test.ts',
+  'test/e2e/python.test.ts',
+  'test/e2e/requests.test.ts',
   'test/e2e/rules-*.test.ts',
   'test/e2e/steady-load.test.ts',
+  'test/e2e/tls.test.ts',
 ];
 const xdpOnly = ['test/e2e/xdp*.test.ts'];
 /** Two gateways side by side: nftables and XDP; nftables twice proves that what differs is not the test's doing. */
