@@ -1,10 +1,19 @@
 // Builds a lab's network out of namespaces, in few calls of ip(8), and takes it down again.
 import { readdir } from 'node:fs/promises';
 import { execa } from 'execa';
+import { batch } from './ip.ts';
+import { joinWires, type NicPair, type Wire } from './nics.ts';
 import { type Backend, client, frontends, gateway, isNode, namespaceOf, namespacePath } from './topology.ts';
 
-/** Veth pairs are made inside the namespaces, so the host never sees an interface. */
-export async function createNetwork(lab: string, backends: readonly Backend[], xdp: boolean): Promise<void> {
+/**
+ * Veth pairs are made inside the namespaces, so the host never sees an interface. Network cards, where there are some,
+ * come first to the gateway, then to the machines.
+ */
+export async function createNetwork(
+  lab: string,
+  backends: readonly Backend[],
+  { xdp, nics }: { readonly xdp: boolean; readonly nics: readonly NicPair[] },
+): Promise<void> {
   const nodes = ['client', 'gateway', 'switch', ...backends.map((backend) => backend.node)] as const;
   await batch(nodes.map((node) => `netns add ${namespaceOf(lab, node)}`));
   await batch(
@@ -13,17 +22,17 @@ export async function createNetwork(lab: string, backends: readonly Backend[], x
       'link add lan type bridge forward_delay 0 mcast_snooping 0',
       'link set lan addrgenmode none',
       'link set lan up',
-      `link add gateway type veth peer name lan0 address ${gateway.lan.mac} netns ${namespaceOf(lab, 'gateway')}`,
-      'link set gateway addrgenmode none',
-      'link set gateway master lan up',
-      ...backends.flatMap((backend) => switchPort(lab, backend)),
     ],
+    namespaceOf(lab, 'switch'),
+  );
+  await joinWires(lab, wires(backends), nics);
+  await batch(
+    ['gateway', ...backends.map(({ node }) => node)].flatMap(intoSwitch),
     namespaceOf(lab, 'switch'),
   );
   await batch(
     [
       'link set lo up',
-      `link add wan0 type veth peer name eth0 netns ${namespaceOf(lab, 'client')}`,
       ...interfaceUp('wan0', [`${gateway.wan.address}/24`, `${gateway.wan.address6}/64`], 'fe80::1'),
       ...interfaceUp('lan0', [`${gateway.lan.address}/16`, `${gateway.lan.address6}/64`], 'fe80::1'),
     ],
@@ -59,7 +68,8 @@ export async function createNetwork(lab: string, backends: readonly Backend[], x
 /** Adds one machine to a lab that runs. */
 export async function createBackend(lab: string, backend: Backend, xdp: boolean): Promise<void> {
   await batch([`netns add ${namespaceOf(lab, backend.node)}`]);
-  await batch(switchPort(lab, backend), namespaceOf(lab, 'switch'));
+  await joinWires(lab, [wireTo(backend)], []);
+  await batch(intoSwitch(backend.node), namespaceOf(lab, 'switch'));
   await configureBackend(lab, backend, false);
   if (!xdp) return;
   await prepareForXdp(namespaceOf(lab, backend.node));
@@ -83,12 +93,29 @@ export async function deleteNamespaces(namespaces: readonly string[]): Promise<v
  */
 const crowd = 250;
 
-function switchPort(lab: string, { node, mac }: Backend): readonly string[] {
+function wires(backends: readonly Backend[]): readonly Wire[] {
   return [
-    `link add ${node} type veth peer name eth0 address ${mac} netns ${namespaceOf(lab, node)}`,
-    `link set ${node} addrgenmode none`,
-    `link set ${node} master lan up`,
+    [
+      { node: 'gateway', name: 'lan0', mac: gateway.lan.mac },
+      { node: 'switch', name: 'gateway' },
+    ],
+    [
+      { node: 'gateway', name: 'wan0' },
+      { node: 'client', name: 'eth0' },
+    ],
+    ...backends.map(wireTo),
   ];
+}
+
+function wireTo({ node, mac }: Backend): Wire {
+  return [
+    { node, name: 'eth0', mac },
+    { node: 'switch', name: node },
+  ];
+}
+
+function intoSwitch(port: string): readonly string[] {
+  return [`link set ${port} addrgenmode none`, `link set ${port} master lan up`];
 }
 
 async function configureBackend(lab: string, backend: Backend, permanent: boolean): Promise<void> {
@@ -159,11 +186,6 @@ export function enter(namespace: string, command: readonly string[]): readonly [
 async function inNamespace(namespace: string, command: readonly string[]): Promise<void> {
   const [file, args] = enter(namespace, command);
   await execa(file, args);
-}
-
-async function batch(commands: readonly string[], namespace?: string): Promise<void> {
-  const where = namespace === undefined ? [] : ['-n', namespace];
-  await execa('ip', [...where, '-batch', '-'], { input: `${commands.join('\n')}\n` });
 }
 
 /** Works the items off in a few lanes side by side, one promise per lane. */

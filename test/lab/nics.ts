@@ -1,0 +1,75 @@
+// The lab's wires: pairs of network cards that the virtual machine has wired together, else veth pairs.
+import { execa } from 'execa';
+import { batch } from './ip.ts';
+import { type Node, namespaceOf } from './topology.ts';
+
+export type Wire = readonly [WireEnd, WireEnd];
+
+export interface WireEnd {
+  readonly node: Node;
+  /** Of the interface. */
+  readonly name: string;
+  /** Default: the card's own, or any. */
+  readonly mac?: string;
+}
+
+/** Names of two network cards with a wire between them. */
+export type NicPair = readonly [string, string];
+
+interface Card {
+  readonly ifname: string;
+  readonly address: string;
+  readonly permaddr?: string;
+}
+
+/**
+ * Those of a virtual machine, told by their MAC addresses: 52:54:00:00:00:01 is wired to :02, :03 to :04, and so on. Throws
+ * when there is no pair: a test that asks for network cards does not want to run on anything else.
+ */
+export async function findNicPairs(): Promise<readonly NicPair[]> {
+  const { stdout } = await execa('ip', ['-json', '-details', 'link', 'show']);
+  const cards = new Map(
+    (JSON.parse(stdout) as readonly Card[]).map(({ ifname, address, permaddr }) => [
+      permaddr ?? address,
+      ifname,
+    ]),
+  );
+  const name = (number: number): string | undefined =>
+    cards.get(`52:54:00:00:00:${number.toString(16).padStart(2, '0')}`);
+  const pairs: NicPair[] = [];
+  for (let number = 1; ; number += 2) {
+    const [one, other] = [name(number), name(number + 1)];
+    if (one === undefined || other === undefined) break;
+    pairs.push([one, other]);
+  }
+  if (pairs.length === 0)
+    throw new Error('This machine has no wired pair of network cards: scripts/vm run --nics 4.');
+  return pairs;
+}
+
+/** Cards as far as there are some, in the order of the wires. */
+export async function joinWires(
+  lab: string,
+  wires: readonly Wire[],
+  pairs: readonly NicPair[],
+): Promise<void> {
+  await batch(
+    wires.flatMap(([one, other], index) => {
+      const pair = pairs[index];
+      return pair === undefined
+        ? [`link add ${vethEnd(lab, one)} type veth peer ${vethEnd(lab, other)}`]
+        : [...card(lab, pair[0], one), ...card(lab, pair[1], other)];
+    }),
+  );
+}
+
+function vethEnd(lab: string, { node, name, mac }: WireEnd): string {
+  return `name ${name} ${mac === undefined ? '' : `address ${mac} `}netns ${namespaceOf(lab, node)}`;
+}
+
+function card(lab: string, current: string, { node, name, mac }: WireEnd): readonly string[] {
+  return [
+    ...(mac === undefined ? [] : [`link set ${current} address ${mac}`]),
+    `link set ${current} netns ${namespaceOf(lab, node)} name ${name}`,
+  ];
+}
