@@ -1,7 +1,7 @@
 // Looks at the host: reads what there is, then judges it. Changes nothing; made for both planes, agent running or not.
 import { availableParallelism } from 'node:os';
 import { execa } from 'execa';
-import { flowsOver } from '../dataplane/conntrack/flows.ts';
+import { type FlowDeletion, flowsOver } from '../dataplane/conntrack/flows.ts';
 import { openNetlinkSocket } from '../dataplane/netlink/socket.ts';
 import { flowMarks } from '../dataplane/nftables/plane.ts';
 import { probeFlows, probeNft, probeRuleset } from '../dataplane/nftables/probe.ts';
@@ -119,18 +119,25 @@ export async function examine({ plane, interfaces: named, agent }: Examination):
 async function readNft(): Promise<NftFacts> {
   const nft = await probeNft();
   const findings = 'finding' in nft ? [nft.finding] : [...(await probeRuleset())];
+  let flowDeletion: FlowDeletion | undefined;
   // Without the permission the one answer says enough.
   if (!findings.some(({ code }) => code === 'NFT_NOT_PERMITTED')) {
     try {
       const socket = await openNetlinkSocket();
-      findings.push(...(await probeFlows(flowsOver(socket, flowMarks))));
+      const ending = await probeFlows(flowsOver(socket, flowMarks));
+      if ('finding' in ending) findings.push(ending.finding);
+      else flowDeletion = ending.deletion;
       socket.close();
     } catch (error) {
       const remedy = 'run on Linux with glibc on a platform that the npm package koffi is built for';
       findings.push({ code: 'CONNTRACK_NETLINK_MISSING', message: words(error), remedy });
     }
   }
-  return { ...('version' in nft ? { version: nft.version } : {}), findings };
+  return {
+    ...('version' in nft ? { version: nft.version } : {}),
+    ...(flowDeletion && { flowDeletion }),
+    findings,
+  };
 }
 
 async function readLinks(

@@ -30,13 +30,20 @@ import {
 } from './tuple.ts';
 
 const ENOENT = 2;
+const EINVAL = 22;
+const EOPNOTSUPP = 95;
 
-/** Each deletion by filter walks all flows once, and so does a dump: from here on one dump is cheaper. */
+/** Each filter walks all flows once, and so does a dump of all: from here on that is cheaper. */
 const filtersAtMost = 16;
 /** Deletions sent in one go. */
 const deletionsPerRequest = 128;
 
 const everything = { family: 0, attributes: [] } as const;
+/** Of a shape that `end` uses, and so little that it names no single flow. */
+const nowhere = {
+  family: AF_INET,
+  attributes: tupleFilters({ destination: Buffer.alloc(4), protocol: 255 }, { source: Buffer.alloc(4) }),
+} as const;
 
 /** A flow found by a dump that shall go. */
 interface Doomed {
@@ -45,6 +52,12 @@ interface Doomed {
   readonly name: Buffer;
 }
 
+/**
+ * How chosen flows end. Linux 6.11 and later delete what a filter of tuples matches. Before, a filter chooses only what is
+ * listed, and each flow found is deleted by its name: the same flows end, in two steps.
+ */
+export type FlowDeletion = 'by-filter' | 'one-by-one';
+
 export interface Flows {
   /** Ends the flows that any of `selections` names. */
   end(selections: readonly FlowSelection[]): Promise<void>;
@@ -52,14 +65,21 @@ export interface Flows {
   endStale(table: LiveTable): Promise<void>;
   /** Ends every flow of the data plane. */
   endAll(): Promise<void>;
-  /** Tries what `end` needs, on a flow that cannot exist. Throws `NetlinkError` where the kernel lacks it. */
-  probe(): Promise<void>;
+  /**
+   * Tries what `end` needs, on a flow that cannot exist, and tells how flows end from now on; before it is called, one by
+   * one. Throws `NetlinkError` where the kernel cannot do it at all.
+   */
+  probe(): Promise<FlowDeletion>;
 }
 
-/** One call at a time goes to the kernel; others wait. */
-export function flowsOver(socket: NetlinkSocket, marks: FlowMarks): Flows {
+/**
+ * One call at a time goes to the kernel; others wait. With `most` one-by-one, filters delete nothing even where the kernel
+ * would let them.
+ */
+export function flowsOver(socket: NetlinkSocket, marks: FlowMarks, most: FlowDeletion = 'by-filter'): Flows {
+  let deletion: FlowDeletion = 'one-by-one';
   let queue: Promise<unknown> = Promise.resolve();
-  const inTurn = (work: () => Promise<void>): Promise<void> => {
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
     const result = queue.then(work);
     queue = result.catch(() => {});
     return result;
@@ -93,6 +113,18 @@ export function flowsOver(socket: NetlinkSocket, marks: FlowMarks): Flows {
       onFlow(flow, () => nameOf(flow, found));
     });
     if (errno !== 0) throw new NetlinkError('cannot list flows', errno);
+  };
+
+  const deletesByFilter = async (): Promise<boolean> => {
+    try {
+      await remove(nowhere);
+      return true;
+    } catch (error) {
+      // Older kernels see the name of one flow in the tuples, and miss the rest of it.
+      if (error instanceof NetlinkError && (error.errno === EINVAL || error.errno === EOPNOTSUPP))
+        return false;
+      throw error;
+    }
   };
 
   const sweep = async (
@@ -135,9 +167,11 @@ export function flowsOver(socket: NetlinkSocket, marks: FlowMarks): Flows {
       return inTurn(async () => {
         if (selections.length > filtersAtMost) return sweep(selections);
         const filters = selections.flatMap((selection) => kernelFilters(selection, marks));
-        const rough = filters.filter(({ exact }) => !exact);
-        if (rough.length > 0) await sweep(selections, rough);
-        for (const filter of filters.filter(({ exact }) => exact)) await remove(filter);
+        const { deletable = [], listed = [] } = Object.groupBy(filters, ({ exact }) =>
+          exact && deletion === 'by-filter' ? 'deletable' : 'listed',
+        );
+        if (listed.length > 0) await sweep(selections, listed);
+        for (const filter of deletable) await remove(filter);
       });
     },
     endStale(table) {
@@ -151,8 +185,11 @@ export function flowsOver(socket: NetlinkSocket, marks: FlowMarks): Flows {
       return inTurn(() => remove(allFlows(marks)));
     },
     probe() {
-      const nowhere = { destination: Buffer.alloc(4), protocol: 255 };
-      return inTurn(() => remove({ family: AF_INET, attributes: tupleFilters(nowhere, {}) }));
+      return inTurn(async () => {
+        await dump(() => {}, nowhere);
+        deletion = most === 'by-filter' && (await deletesByFilter()) ? 'by-filter' : 'one-by-one';
+        return deletion;
+      });
     },
   };
 }

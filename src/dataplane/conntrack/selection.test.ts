@@ -57,7 +57,7 @@ const cases: readonly (readonly [string, FlowSelection, readonly (keyof typeof a
   [
     'NAT by one port, even where the mark was missed',
     { kind: 'nat', endpoint: at, backend },
-    ['through', 'toRing', 'foreign'],
+    ['through', 'foreign'],
   ],
   ['NAT by every port', { kind: 'nat', endpoint: every, backend }, ['throughEvery']],
   ['an endpoint', { kind: 'endpoint', endpoint: at }, ['through', 'toRing']],

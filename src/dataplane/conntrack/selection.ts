@@ -137,7 +137,7 @@ export async function flowTest(
       return reply.source === original.destination && (knocking.has(onPort) || knocking.has(onAnyPort));
     }
     const through = isAnyPort(mark, marks) ? onAnyPort : onPort;
-    if (nat.has(`${through}/${reply.source}`)) return true;
+    if (nat.has(`${through}/${reply.source}`) && mayBeNat(mark, marks)) return true;
     if (!isOurs(mark, marks)) return false;
     if (endpoints.has(through)) return true;
     const udpOnly = members.get(`${mark & ringMask}/${reply.source}`);
@@ -154,6 +154,11 @@ export function isAnyPort(mark: number, marks: FlowMarks): boolean {
   return (
     (mark & classMask) >>> 0 === marks.natAnyPort || (mark & balancedMask) >>> 0 === marks.balancedAnyPort
   );
+}
+
+/** True where the flow is of an entry of NAT, or has missed its mark. */
+function mayBeNat(mark: number, marks: FlowMarks): boolean {
+  return (mark & otherClassBits(marks)) === 0 || (mark & classMask) >>> 0 === marks.natAnyPort;
 }
 
 /** The ring of a balanced flow, 0 of any other. */

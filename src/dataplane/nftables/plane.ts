@@ -2,7 +2,7 @@
 import type { Logger } from 'pino';
 import type { Change } from '../../forwarding/change.ts';
 import type { Entry, ForwardingTable, RingMember } from '../../forwarding/table.ts';
-import { type Flows, flowsOver } from '../conntrack/flows.ts';
+import { type FlowDeletion, type Flows, flowsOver } from '../conntrack/flows.ts';
 import type { FlowSelection } from '../conntrack/selection.ts';
 import {
   CommitFailed,
@@ -32,6 +32,8 @@ import { type KernelStamp, nextSequence, stampElement } from './stamp.ts';
 export interface NftablesOptions {
   /** Private to this process. Default: a fresh directory in shared memory for each large transaction. */
   readonly scratchDirectory?: string;
+  /** `one-by-one` ends flows as on kernels before 6.11. Default: as the kernel allows. */
+  readonly flowDeletion?: FlowDeletion;
   readonly logger: Logger;
 }
 
@@ -103,10 +105,12 @@ export class NftablesDataPlane implements DataPlane {
       else findings.push(...(await probeRuleset()));
       const sockets = await openSockets();
       if ('finding' in sockets) throw new DataPlaneUnavailable([...findings, sockets.finding]);
-      const flows = flowsOver(sockets.flowSocket, flowMarks);
+      const flows = flowsOver(sockets.flowSocket, flowMarks, this.#options.flowDeletion);
       // Without the permission the one answer says enough.
-      if (!findings.some(({ code }) => code === 'NFT_NOT_PERMITTED'))
-        findings.push(...(await probeFlows(flows)));
+      if (!findings.some(({ code }) => code === 'NFT_NOT_PERMITTED')) {
+        const ending = await probeFlows(flows);
+        if ('finding' in ending) findings.push(ending.finding);
+      }
       if (findings.length > 0 || 'finding' in nft) {
         sockets.questions.close();
         sockets.flowSocket.close();

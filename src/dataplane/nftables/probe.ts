@@ -1,6 +1,6 @@
 // Finds out by trying what the host lacks. Nothing is changed: `nft -c` has the kernel check a ruleset and drop it.
 import { execa } from 'execa';
-import type { Flows } from '../conntrack/flows.ts';
+import type { FlowDeletion, Flows } from '../conntrack/flows.ts';
 import type { Finding } from '../dataplane.ts';
 import { runNft } from './bulk.ts';
 import { skeletonText } from './skeleton.ts';
@@ -93,18 +93,20 @@ export async function probeRuleset(): Promise<readonly Finding[]> {
   ];
 }
 
-export async function probeFlows(flows: Flows): Promise<readonly Finding[]> {
+/** How flows end from now on, or the finding that they cannot be ended. */
+export async function probeFlows(
+  flows: Flows,
+): Promise<{ readonly deletion: FlowDeletion } | { readonly finding: Finding }> {
   try {
-    await flows.probe();
-    return [];
+    return { deletion: await flows.probe() };
   } catch (error) {
-    return [
-      {
+    return {
+      finding: {
         code: 'CONNTRACK_NETLINK_MISSING',
         message: `flows cannot be ended: ${error instanceof Error ? error.message : String(error)}`,
         remedy: 'load or enable CONFIG_NF_CT_NETLINK (Linux 5.8 or later), and run with CAP_NET_ADMIN',
       },
-    ];
+    };
   }
 }
 

@@ -276,6 +276,11 @@ describe('the kernel', () => {
       ['NFT_MISSING', 'ok'],
       ['NFT_RULESET_REFUSED', 'unknown'],
     ]);
+    const older = judgeNft({ version: 'nftables v1', flowDeletion: 'one-by-one', findings: [] });
+    expect(older.find(({ code }) => code === 'CONNTRACK_NETLINK_MISSING')).toMatchObject({
+      status: 'ok',
+      message: 'flows can be ended, one by one',
+    });
   });
 });
 
