@@ -92,25 +92,25 @@ STEP __u32 choose_member(const struct packet *p, const struct target *target)
 
 /*
  * Whether another flow that goes on stands where answers to `flow` would be looked up. One that is over, or whose
- * target is gone, makes room.
+ * target is gone, makes room. `other` is the caller's: a second one on the stack would be too much of it.
  */
-static __always_inline bool is_taken(const struct packet *p, const struct flow *flow, struct jenkins j)
+static __always_inline bool is_taken(const struct packet *p, const struct flow *flow, struct jenkins j,
+				     struct known *other)
 {
 	const struct frontend *frontend;
-	struct known other;
 
-	__builtin_memset(&other, 0, sizeof(other));
-	if (!find_flow(flow, &other, j, FROM_MACHINE))
+	__builtin_memset(other, 0, sizeof(*other));
+	if (!find_flow(flow, other, j, FROM_MACHINE))
 		return false;
-	if (!is_ending(word_state(other.word)) && !is_idle(p, &other)) {
-		if (other.kind == FLOW_DIRECT)
+	if (!is_ending(word_state(other->word)) && !is_idle(p, other)) {
+		if (other->kind == FLOW_DIRECT)
 			return true;
-		frontend = frontend_at(other.frontend);
-		if (frontend && visible_target(frontend, p->epoch)->serial == other.frontend_serial)
-			return other.frontend != flow->frontend || other.client_port != flow->client_port ||
-			       other.frontend_port != flow->frontend_port;
+		frontend = frontend_at(other->frontend);
+		if (frontend && visible_target(frontend, p->epoch)->serial == other->frontend_serial)
+			return other->frontend != flow->frontend || other->client_port != flow->client_port ||
+			       other->frontend_port != flow->frontend_port;
 	}
-	forget_flow(&other);
+	forget_flow(other);
 	return false;
 }
 
@@ -135,6 +135,7 @@ STEP int start_flow(struct packet *p, const struct target *target, __u32 fronten
 	const struct machine *machine;
 	const struct member *member;
 	struct jenkins home, j;
+	struct known other;
 	__u32 i, port, to;
 	struct flow flow;
 
@@ -162,7 +163,7 @@ STEP int start_flow(struct packet *p, const struct target *target, __u32 fronten
 	port = bpf_ntohs(flow.client_port);
 	for (i = 0; i < REPORT_TRIES; i++) {
 		flow.sent_port = bpf_htons(port);
-		if (!is_taken(p, &flow, j))
+		if (!is_taken(p, &flow, j, &other))
 			break;
 		port = 1024 + hash_end(home.b + i * 0x9e3779b1u) % (65536 - 1024);
 		j = flow_hash(&flow.client, bpf_htons(port), flow.protocol, seed);
@@ -217,7 +218,7 @@ STEP int keep_way_back(const struct packet *p, const struct target *target, __u3
 	j = flow_hash(&flow.client, flow.sent_port, flow.protocol, seed);
 	if (!find_flow(&flow, &known, j, FROM_MACHINE) || known.frontend != frontend ||
 	    known.client_port != flow.client_port)
-		return !is_taken(p, &flow, j) && insert_flow(&flow, j.c, make_word(j.b, state, flow_time(p)));
+		return !is_taken(p, &flow, j, &known) && insert_flow(&flow, j.c, make_word(j.b, state, flow_time(p)));
 	if (word_state(known.word) > state)
 		state = word_state(known.word);
 	touch_flow(&known, state, flow_time(p));

@@ -193,7 +193,7 @@ function findingOf(error: KernelError): ConstructorParameters<typeof DataPlaneUn
   return {
     code: 'XDP_PROGRAM_REFUSED',
     message: `${error.message}: ${lastWords(error.log)}`,
-    remedy: 'Linux 5.15 or later is needed; with one, report this with the full log',
+    remedy: 'boot Linux 6.1 or later; with one, report this with the full log',
   };
 }
 
