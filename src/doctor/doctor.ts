@@ -5,6 +5,7 @@ import { type FlowDeletion, flowsOver } from '../dataplane/conntrack/flows.ts';
 import { openNetlinkSocket } from '../dataplane/netlink/socket.ts';
 import { flowMarks } from '../dataplane/nftables/plane.ts';
 import { probeFlows, probeNft, probeRuleset } from '../dataplane/nftables/probe.ts';
+import { possibleCpus } from '../dataplane/xdp/settings.ts';
 import { asRoot, type Check, fine, found, read, type Status, unread } from './check.ts';
 import { judgeBpf, judgeBpffs, judgeLibbpf } from './judge/bpf.ts';
 import { judgeClock } from './judge/clock.ts';
@@ -218,7 +219,7 @@ async function examineLinks(
   looked: readonly Interface[],
   xdp: boolean,
 ): Promise<readonly Check[]> {
-  const cpus = availableParallelism();
+  const cpus = { online: availableParallelism(), possible: possibleCpus() };
   const both = looked.flatMap((one) => [...judgeMerging(one), ...judgeQueues(one, cpus, xdp)]);
   if (!xdp) return both;
   const own = libc === undefined ? new Set<number>() : await ownPrograms(libc);
@@ -226,7 +227,7 @@ async function examineLinks(
   const held = looked.map((one) => (libc === undefined ? one : withLink(libc, one)));
   return [
     ...both,
-    ...held.flatMap((one) => judgeXdpInterface(one, { all, ownPrograms: own, cpus, pageSize })),
+    ...held.flatMap((one) => judgeXdpInterface(one, { all, ownPrograms: own, pageSize })),
     ...held.flatMap(judgeVethChecksum),
   ];
 }

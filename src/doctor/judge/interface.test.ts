@@ -25,7 +25,7 @@ const eth0: Interface = {
   offloads,
 };
 
-const surroundings: Surroundings = { all: [eth0], ownPrograms: new Set([7]), cpus: 4, pageSize: 4096 };
+const surroundings: Surroundings = { all: [eth0], ownPrograms: new Set([7]), pageSize: 4096 };
 
 const troubles = (checks: readonly Check[]) =>
   checks
@@ -45,12 +45,12 @@ describe('XDP on an interface', () => {
   it.each<[string, Partial<Interface>, readonly unknown[]]>([
     [
       'a program of somebody else',
-      { program: { id: 9, name: 'dropper' } },
+      { program: { id: 9, name: 'dropper', mode: 'native' } },
       ['XDP_FOREIGN_PROGRAM', 'eth0', 'error', 'ip link set dev eth0 xdp off'],
     ],
     [
       'one that a link holds, which ip cannot take off',
-      { program: { id: 9, name: '', link: 3 } },
+      { program: { id: 9, name: '', mode: 'native', link: 3 } },
       ['XDP_FOREIGN_PROGRAM', 'eth0', 'error', 'bpftool link detach id 3'],
     ],
     [
@@ -78,7 +78,7 @@ describe('XDP on an interface', () => {
   });
 
   it('knows its own program, and jumbo frames that the driver takes', () => {
-    expect(xdp({ program: { id: 7, name: 'penstock' }, mtu: 9000 })).toEqual([]);
+    expect(xdp({ program: { id: 7, name: 'penstock', mode: 'native' }, mtu: 9000 })).toEqual([]);
   });
 
   it('goes by the driver’s name where the kernel does not tell', () => {
@@ -148,7 +148,14 @@ describe('offloads', () => {
 
   it('that the driver does not let go are no matter for ethtool', () => {
     const fixed = { ...eth0, offloads: { ...offloads, groHardware: { on: true, fixed: true } } };
-    expect(troubles(judgeMerging(fixed))[0]?.[3]).not.toMatch(/^ethtool/);
+    expect(troubles(judgeMerging(fixed))[0]?.[3]).toMatch(/^the driver.*guest_csum=off.*csum='off'/);
+  });
+
+  it('are no matter where virtio_net has switched them off for a program, whatever it shows', () => {
+    const shown = { ...eth0, driver: 'virtio_net', offloads: { ...offloads, groHardware: on } };
+    const at = (mode: 'native' | 'generic') => ({ ...shown, program: { id: 7, name: 'penstock', mode } });
+    expect(troubles(judgeMerging(at('native')))).toEqual([]);
+    expect(troubles(judgeMerging(at('generic'))).map(([code]) => code)).toEqual(['GRO_HW_ON']);
   });
 });
 
@@ -159,7 +166,8 @@ describe('queues', () => {
     driver,
     channels: { receive: none, combined: { now, most } },
   });
-  const judge = (one: Interface, cpus: number, plane = true) => troubles(judgeQueues(one, cpus, plane));
+  const judge = (one: Interface, cpus: number, plane = true, possible = cpus) =>
+    troubles(judgeQueues(one, { online: cpus, possible }, plane));
 
   it('are as many as CPUs, if the card has them', () => {
     expect(judge(with_(1, 8), 4)).toEqual([['QUEUES_FEW', 'eth0', 'warning', 'ethtool -L eth0 combined 4']]);
@@ -179,6 +187,22 @@ describe('queues', () => {
       ['XDP_QUEUES_SHARED', 'eth0', 'warning', 'ethtool -L eth0 combined 2'],
     ]);
     expect(judge(with_(4, 4, 'virtio_net'), 4, false)).toEqual([]);
+    // CPUs may be plugged in later, and the driver reckons with them.
+    expect(judge(with_(4, 8, 'virtio_net'), 4, true, 6)).toEqual([
+      ['XDP_QUEUES_SHARED', 'eth0', 'warning', 'ethtool -L eth0 combined 2'],
+    ]);
+    expect(judge(with_(2, 2, 'virtio_net'), 4)[0]?.[3]).toMatch(/queue pairs: 8 .*queues=8.*queues='8'/);
+  });
+
+  it('of virtio are not changed while a program is attached', () => {
+    const at = (mode: 'native' | 'generic') => ({
+      ...with_(6, 6, 'virtio_net'),
+      program: { id: 7, name: 'penstock', mode },
+    });
+    expect(judge(at('native'), 4)[0]?.[3]).toBe(
+      'systemctl stop penstock; penstock flush; ethtool -L eth0 combined 2; systemctl start penstock',
+    );
+    expect(judge(at('generic'), 4)[0]?.[3]).toBe('ethtool -L eth0 combined 2');
   });
 
   it.each([1, 2, 3, 4, 6, 8])(

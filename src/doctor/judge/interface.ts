@@ -42,6 +42,15 @@ export interface Peer {
   readonly offloads?: Offloads;
 }
 
+export interface AttachedProgram {
+  readonly id: number;
+  readonly name: string;
+  /** In the driver, or behind it. */
+  readonly mode: 'native' | 'generic';
+  /** The bpf_link that holds it. */
+  readonly link?: number;
+}
+
 export interface Interface {
   readonly name: string;
   readonly ifindex: number;
@@ -63,7 +72,7 @@ export interface Interface {
   readonly bondMode: string;
   /** A bridge that hands its packets to netfilter, whatever the host's setting. */
   readonly bridgeNetfilter: boolean;
-  readonly program?: { readonly id: number; readonly name: string; readonly link?: number };
+  readonly program?: AttachedProgram;
   /** Absent where the kernel does not tell. */
   readonly xdp?: XdpFeatures;
   readonly offloads?: Offloads;
@@ -77,7 +86,6 @@ export interface Surroundings {
   readonly all: readonly Interface[];
   /** Programs that are Penstock's. */
   readonly ownPrograms: ReadonlySet<number>;
-  readonly cpus: number;
   /** In bytes. */
   readonly pageSize: number;
 }

@@ -66,8 +66,13 @@ function programOf(link: unknown): Interface['program'] {
   const attached =
     field(link, 'xdp', 'prog') === undefined ? listOf(link, 'xdp', 'attached')[0] : field(link, 'xdp');
   const id = numberOf(attached, 'prog', 'id');
-  return id === undefined ? undefined : { id, name: textOf(attached, 'prog', 'name') };
+  if (id === undefined) return undefined;
+  const mode = numberOf(attached, 'mode') === attachedGeneric ? 'generic' : 'native';
+  return { id, name: textOf(attached, 'prog', 'name'), mode };
 }
+
+/** XDP_ATTACHED_SKB of linux/if_link.h. */
+const attachedGeneric = 2;
 
 /** The names that ip(8) gives to other networks, by the number under which this network knows them. */
 async function namespaceNames(): Promise<ReadonlyMap<number, string>> {
