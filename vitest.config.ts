@@ -1,7 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 // unit: anywhere, no privileges. kernel: root and nf_tables, in namespaces of its own. e2e, e2e-xdp: the real agent in a
-// lab, on nftables and on XDP.
+// lab, on nftables and on XDP. guest: what needs another kernel or network cards, inside of a virtual machine. vm: the
+// virtual machines themselves, from outside.
 
 /** All end-to-end tests with an agent whose data plane can be chosen. */
 const onEachDataPlane = [
@@ -27,8 +28,13 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['src/**/*.test.ts', 'test/architecture/**/*.test.ts', 'test/invalid/**/*.test.ts'],
-          exclude: ['src/**/*.kernel.test.ts'],
+          include: [
+            'src/**/*.test.ts',
+            'test/architecture/**/*.test.ts',
+            'test/invalid/**/*.test.ts',
+            'test/vm/**/*.test.ts',
+          ],
+          exclude: ['src/**/*.kernel.test.ts', 'test/vm/**/*.vm.test.ts'],
         },
       },
       {
@@ -59,6 +65,21 @@ export default defineConfig({
           name: 'e2e-xdp',
           include: [...onEachDataPlane, ...xdpOnly, differential],
           provide: { dataplane: 'xdp' },
+        },
+      },
+      {
+        test: {
+          ...endToEnd,
+          name: 'guest',
+          include: ['test/guest/**/*.guest.test.ts'],
+          setupFiles: ['test/guest/setup.ts'],
+        },
+      },
+      {
+        test: {
+          ...endToEnd,
+          name: 'vm',
+          include: ['test/vm/**/*.vm.test.ts'],
         },
       },
     ],

@@ -1,0 +1,184 @@
+// The kernels that are unpacked on this host: downloaded once by package name, never installed.
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { ExecaError, execa } from 'execa';
+import type { Kernel } from './kernels.ts';
+import { locked } from './lock.ts';
+import { namesFound, newest, type Package, parsePackage } from './packages.ts';
+import { needSpace } from './space.ts';
+import { Trouble } from './trouble.ts';
+
+/** A kernel that a guest can boot. */
+export interface Unpacked {
+  /** `linux-image-6.1.0-56-amd64`. */
+  readonly package: string;
+  readonly version: string;
+  /** What uname(1) will say. */
+  readonly release: string;
+  readonly directory: string;
+  readonly image: string;
+  /** Its folder below /lib/modules, with modules.dep. */
+  readonly modules: string;
+}
+
+export const cacheDirectory = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'penstock');
+const kernelDirectory = join(cacheDirectory, 'kernels');
+const remedy = 'set XDG_CACHE_HOME to a directory on another file system';
+
+/** The newest package of a kernel; downloaded and unpacked when that has not been done. */
+export async function obtain(
+  kernel: Kernel,
+  say: (text: string) => void,
+  signal: AbortSignal,
+): Promise<Unpacked> {
+  const known = await remembered(kernel);
+  if (known !== undefined) return known;
+  await mkdir(kernelDirectory, { recursive: true }).catch((error: Error) => {
+    throw new Trouble(`The cache ${kernelDirectory} cannot be made (${error.message}); ${remedy}.`);
+  });
+  return await locked(join(kernelDirectory, 'lock'), signal, async () => {
+    const wanted = await newestPackage(kernel, say, signal);
+    // Without an answer of apt, one that is there serves as well.
+    if (wanted === undefined) {
+      const there = await cached(kernel);
+      if (there !== undefined) return there;
+      throw new Trouble(
+        `No Debian package matches ${kernel.packages.source} (kernel ${kernel.name}), and none is cached. ` +
+          `Is the host's network up, and does "apt-cache search linux-image" list kernels of Debian 12?`,
+      );
+    }
+    const entry = `${wanted.name}_${wanted.version}`;
+    const unpacked = describe(entry);
+    if (unpacked === undefined) throw new Error(`The package name ${wanted.name} is not understood.`);
+    if (!(await readdir(kernelDirectory)).includes(entry)) await unpack(wanted, unpacked, say, signal);
+    await writeFile(`${memory(kernel)}.new`, `${await listsTime()} ${entry}`);
+    await rename(`${memory(kernel)}.new`, memory(kernel));
+    return unpacked;
+  });
+}
+
+/** apt takes seconds to answer, and answers the same while its lists are. */
+async function remembered(kernel: Kernel): Promise<Unpacked | undefined> {
+  const [time, entry = ''] = (await readFile(memory(kernel), 'utf8').catch(() => '')).split(' ');
+  if (time !== (await listsTime())) return undefined;
+  const there = (await readdir(kernelDirectory)).includes(entry);
+  return there ? describe(entry) : undefined;
+}
+
+function memory(kernel: Kernel): string {
+  return join(kernelDirectory, `newest-${kernel.name}`);
+}
+
+async function listsTime(): Promise<string> {
+  const lists = await stat('/var/lib/apt/lists').catch(() => undefined);
+  return `${lists?.mtimeMs ?? 0}`;
+}
+
+/** The newest that is unpacked already, or undefined. */
+export async function cached(kernel: Kernel): Promise<Unpacked | undefined> {
+  const all = (await readdir(kernelDirectory).catch(() => []))
+    .map(describe)
+    .filter((one) => one !== undefined);
+  const name = newest(
+    all.map((one) => one.package),
+    kernel.packages,
+  );
+  const versions = all.filter((one) => one.package === name).map((one) => one.version);
+  return all.find((one) => one.package === name && one.version === newest(versions, /./));
+}
+
+function describe(entry: string): Unpacked | undefined {
+  const [name = '', version] = entry.split('_');
+  if (!name.startsWith('linux-image-') || version === undefined) return undefined;
+  const release = name.slice('linux-image-'.length);
+  const directory = join(kernelDirectory, entry);
+  const image = join(directory, `boot/vmlinuz-${release}`);
+  return {
+    package: name,
+    version,
+    release,
+    directory,
+    image,
+    modules: join(directory, 'lib/modules', release),
+  };
+}
+
+async function newestPackage(
+  kernel: Kernel,
+  say: (text: string) => void,
+  signal: AbortSignal,
+): Promise<Package | undefined> {
+  const ask = async () => {
+    const search = await execa('apt-cache', ['search', '--names-only', kernel.packages.source], {
+      cancelSignal: signal,
+      reject: false,
+    });
+    const name = newest(namesFound(search.stdout ?? ''), kernel.packages);
+    if (name === undefined) return undefined;
+    const { stdout } = await execa('apt-cache', ['show', '--no-all-versions', name], {
+      cancelSignal: signal,
+    });
+    return parsePackage(stdout);
+  };
+  const found = await ask();
+  if (found !== undefined || (await cached(kernel)) !== undefined) return found;
+  await update(say, signal);
+  return await ask();
+}
+
+/** Only root may; anyone else goes on with the lists that there are. */
+async function update(say: (text: string) => void, signal: AbortSignal): Promise<void> {
+  if (process.getuid?.() !== 0) return;
+  say('asking for the lists of Debian packages (apt-get update)');
+  await execa('apt-get', ['update', '-qq'], { cancelSignal: signal, reject: false });
+}
+
+/** Under another name first: what bears its own name is complete. */
+async function unpack(
+  wanted: Package,
+  { directory, release }: Unpacked,
+  say: (text: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  // What a killed run left; the lock is ours, so no one works on it.
+  for (const entry of await readdir(kernelDirectory)) {
+    if (entry.startsWith('unpacking-')) await rm(join(kernelDirectory, entry), { recursive: true });
+  }
+  await needSpace(kernelDirectory, wanted.size + wanted.installedSize + 64 * 1024 * 1024, remedy);
+  const work = await mkdtemp(join(kernelDirectory, 'unpacking-'));
+  try {
+    say(`downloading ${wanted.name} ${wanted.version}, ${Math.ceil(wanted.size / 1_000_000)} MB`);
+    const file = await download(wanted, work, say, signal);
+    const tree = join(work, 'tree');
+    await execa('dpkg-deb', ['-x', file, tree], { cancelSignal: signal });
+    await execa('depmod', ['-b', tree, release], { cancelSignal: signal });
+    await rename(tree, directory);
+  } catch (error) {
+    if (!(error instanceof ExecaError) || error.isCanceled) throw error;
+    throw new Trouble(`${wanted.name} cannot be had: ${error.stderr || error.shortMessage}`);
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+async function download(
+  wanted: Package,
+  work: string,
+  say: (text: string) => void,
+  signal: AbortSignal,
+): Promise<string> {
+  // As root apt would change to a user who may not write here, and complain about it.
+  const args = ['-q', '-o', 'APT::Sandbox::User=root', 'download', `${wanted.name}=${wanted.version}`];
+  const options = { cwd: work, cancelSignal: signal } as const;
+  const { failed, isCanceled } = await execa('apt-get', args, { ...options, reject: false });
+  if (failed && !isCanceled) {
+    // The lists may be older than the archive.
+    await update(say, signal);
+    await execa('apt-get', args, options);
+  }
+  signal.throwIfAborted();
+  const file = (await readdir(work)).find((name) => name.endsWith('.deb'));
+  if (file === undefined) throw new Trouble(`apt-get downloaded no file for ${wanted.name}.`);
+  return join(work, file);
+}

@@ -1,0 +1,126 @@
+// The virtual machines' command line: scripts/vm.
+import { resolve } from 'node:path';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { cached } from './cache.ts';
+import { defaultKernel, findKernel, type Kernel, kernels } from './kernels.ts';
+import { maximumNics } from './qemu.ts';
+import { run } from './run.ts';
+import { Trouble } from './trouble.ts';
+
+const explanation = `
+The guest sees the host's files read-only; what it writes is gone with it, but for what it writes to the directory
+$PENSTOCK_VM_OUTPUT. It starts in the current directory, as root. Its network cards are eth0, eth1, ...; the first and
+the second are wired together, the third and the fourth, and so on. The host's network is out of its reach.
+
+Exit status: the command's; 124 when the time limit was reached; 125 when there could be no guest, or it died.
+
+Try:
+  scripts/vm run -- uname -a
+  scripts/vm run --kernel 6.12 --nics 4 -- ip -brief link
+`;
+
+interface RunOptions {
+  readonly kernel: Kernel;
+  readonly nics: number;
+  readonly cpus: number;
+  readonly memory: number;
+  readonly timeout: number;
+  readonly output?: string;
+  readonly qemu: readonly string[];
+}
+
+const program = new Command('vm')
+  .description('Runs commands and test suites under other kernels, in virtual machines.')
+  .showHelpAfterError('(see scripts/vm --help)')
+  .configureOutput({ outputError: (text, write) => write(`vm: ${text}`) })
+  .enablePositionalOptions()
+  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 125));
+
+program
+  .command('run')
+  .description('boot a kernel and run a command under it')
+  .addOption(
+    kernelOption('whose newest Debian package is booted').default(findKernel(defaultKernel), defaultKernel),
+  )
+  .option('--nics <n>', 'virtio network cards', between(0, maximumNics, 'cards'), 0)
+  .option('--cpus <n>', 'processors', between(1, 64, 'processors'), 2)
+  .option('--memory <mebibytes>', 'memory', between(512, 1_048_576, 'MiB'), 2048)
+  .option('--timeout <seconds>', 'time limit, from power-on', between(1, 86_400, 'seconds'), 300)
+  .option(
+    '--output <directory>',
+    'what $PENSTOCK_VM_OUTPUT is in the guest; made when it is missing',
+    (path) => resolve(path),
+  )
+  .option('--qemu <arguments>', 'more arguments for QEMU, separated by spaces (repeatable)', words, [])
+  .argument('<command...>')
+  .addHelpText('after', explanation)
+  .passThroughOptions()
+  .action(async (command: readonly string[], options: RunOptions) => {
+    const streams = { stdout: process.stdout, stderr: process.stderr, say };
+    const output = options.output;
+    process.exitCode = await run({ ...options, output, command }, streams, interrupted.signal);
+  });
+
+program
+  .command('kernels')
+  .description('the kernels that Penstock is tested on, and what it promises there')
+  .addOption(new Option('-o, --output <format>', 'how').choices(['table', 'json']).default('table'))
+  .action(async ({ output }: { output: 'table' | 'json' }) => {
+    const rows = await Promise.all(
+      kernels.map(async ({ name, promises }) => {
+        const there = await cached({ ...(findKernel(name) as Kernel) });
+        return { name, promises, package: there?.package ?? null, version: there?.version ?? null };
+      }),
+    );
+    if (output === 'json') print(JSON.stringify(rows, null, 2));
+    else for (const row of rows) print(`${row.name.padEnd(6)}${row.package ?? 'not downloaded yet'}`);
+  });
+
+function kernelOption(purpose: string): Option {
+  return new Option(
+    '--kernel <name>',
+    `${kernels.map((kernel) => kernel.name).join(' or ')}: ${purpose}`,
+  ).argParser((name) => {
+    const kernel = findKernel(name);
+    if (kernel !== undefined) return kernel;
+    throw new InvalidArgumentError(`The kernels are ${kernels.map((known) => known.name).join(', ')}.`);
+  });
+}
+
+function between(least: number, most: number, unit: string): (text: string) => number {
+  return (text) => {
+    if (/^\d{1,9}$/.test(text) && Number(text) >= least && Number(text) <= most) return Number(text);
+    throw new InvalidArgumentError(`It is a number of ${unit} from ${least} to ${most}.`);
+  };
+}
+
+function words(text: string, before: readonly string[]): readonly string[] {
+  return [...before, ...text.split(/\s+/).filter((word) => word !== '')];
+}
+
+function say(text: string): void {
+  process.stderr.write(`vm: ${text}\n`);
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+/** Ctrl-C and the like: all work is cancelled and cleared away, and we end as a shell would expect. */
+const interrupted = new AbortController();
+const signals = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+for (const [name, status] of Object.entries(signals)) {
+  process.on(name, () => {
+    process.exitCode = status;
+    interrupted.abort();
+  });
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (!interrupted.signal.aborted) {
+    say(error instanceof Error ? error.message : String(error));
+    process.exitCode = error instanceof Trouble ? error.status : 125;
+  }
+}

@@ -1,0 +1,176 @@
+// Boots a guest, runs one command in it, and leaves nothing behind.
+import { once } from 'node:events';
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import type { Writable } from 'node:stream';
+import { accelerator } from './accelerator.ts';
+import { obtain, type Unpacked } from './cache.ts';
+import { commandScript } from './command.ts';
+import { initramfs } from './initramfs.ts';
+import { hasStarted, lastLines, trouble } from './kernel-log.ts';
+import type { Kernel } from './kernels.ts';
+import { keepLog } from './logs.ts';
+import { qemu } from './process.ts';
+import { deviceArguments, machineArguments } from './qemu.ts';
+import { needSpace } from './space.ts';
+import { UntilMark } from './stream.ts';
+import { needTools } from './tools.ts';
+import { TimeLimit, Trouble } from './trouble.ts';
+
+export interface Order {
+  readonly kernel: Kernel;
+  readonly command: readonly string[];
+  readonly cpus: number;
+  /** In MiB. */
+  readonly memory: number;
+  readonly nics: number;
+  /** Seconds that the guest has, from power-on. */
+  readonly timeout: number;
+  /** Directory that the guest writes to, or undefined to throw away what it writes. */
+  readonly output: string | undefined;
+  /** Further arguments of QEMU. */
+  readonly qemu: readonly string[];
+}
+
+export interface Streams {
+  readonly stdout: Writable;
+  readonly stderr: Writable;
+  /** What the runner itself is doing, where that takes long. */
+  readonly say: (text: string) => void;
+}
+
+/** What a run needs of the temporary directory; the command's own files stay in the guest's memory. */
+const temporarySpace = 32 * 1024 * 1024;
+const guest = (name: string) => new URL(`guest/${name}`, import.meta.url).pathname;
+
+/**
+ * The exit status of the command. Throws a Trouble when there is none: the guest cannot be made, takes too long, or dies.
+ * Whatever happens, also when the signal comes, the guest is gone before this returns.
+ */
+export async function run(order: Order, streams: Streams, signal: AbortSignal): Promise<number> {
+  await needTools();
+  await needSpace(tmpdir(), temporarySpace, 'set TMPDIR to a directory on another file system');
+  const kernel = await obtain(order.kernel, streams.say, signal);
+  const boot = {
+    initramfs: await initramfs(kernel, guest('init.sh'), signal),
+    accelerator: await accelerator(kernel, signal),
+  };
+  const directory = await mkdtemp(join(tmpdir(), 'penstock-vm-'));
+  try {
+    return await runIn(directory, order, kernel, boot, streams, signal);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+type Boot = Pick<Parameters<typeof machineArguments>[0], 'initramfs' | 'accelerator'>;
+
+async function runIn(
+  directory: string,
+  order: Order,
+  kernel: Unpacked,
+  boot: Boot,
+  streams: Streams,
+  signal: AbortSignal,
+): Promise<number> {
+  const log = join(directory, 'kernel.log');
+  const output = order.output ?? join(directory, 'output');
+  await mkdir(output, { recursive: true });
+  await copyFile(guest('start.sh'), join(directory, 'start.sh'));
+  await writeFile(join(directory, 'command.sh'), commandScript(order.kernel.name, order.command));
+
+  const word = basename(directory);
+  const ports = await Promise.all([
+    listen(join(directory, 'stdout'), new UntilMark(word), streams.stdout),
+    listen(join(directory, 'stderr'), new UntilMark(word), streams.stderr),
+  ]);
+  const ended = new AbortController();
+  const late = AbortSignal.timeout(order.timeout * 1000);
+  const machine = qemu(
+    [
+      ...machineArguments({
+        ...boot,
+        image: kernel.image,
+        cpus: order.cpus,
+        memory: order.memory,
+        log,
+        environment: { PENSTOCK_VM_DIRECTORY: directory, PENSTOCK_VM_MODULES: kernel.modules },
+      }),
+      ...deviceArguments({ output, ports: ports.map((port) => port.path), nics: order.nics }),
+      ...order.qemu,
+    ],
+    AbortSignal.any([signal, late, ended.signal]),
+  );
+  try {
+    const statuses = Promise.all(ports.map((port) => port.status));
+    const status = await Promise.race([statuses, machine.then(() => undefined)]);
+    ended.abort();
+    const { stderr, exitCode } = await machine;
+    await Promise.all(ports.map((port) => port.close()));
+    signal.throwIfAborted();
+    if (status !== undefined) {
+      if (status[0] !== 0)
+        streams.say(`exit status ${status[0]}; kernel log: ${await keepLog(log, order.kernel.name)}`);
+      return status[0] ?? 0;
+    }
+    // QEMU's own complaint, such as about an argument: no guest was there.
+    if (exitCode !== undefined && exitCode !== 0)
+      throw new Trouble(`QEMU ended with status ${exitCode}: ${stderr}`);
+    throw await failure(order, log, late.aborted);
+  } finally {
+    ended.abort();
+    await machine;
+    for (const port of ports) await port.close();
+  }
+}
+
+interface Port {
+  readonly path: string;
+  readonly status: Promise<number>;
+  /** Resolves when all that came has been passed on. */
+  readonly close: () => Promise<void>;
+}
+
+/** A socket for QEMU to connect to, and the way from there to a stream of ours. */
+async function listen(path: string, stream: UntilMark, to: Writable): Promise<Port> {
+  // When the one who reads us has gone, the command goes on; its exit status still counts.
+  to.once('error', () => stream.unpipe(to).resume());
+  stream.pipe(to, { end: false });
+  const finished = once(stream, 'end');
+  const server = createServer((socket) => {
+    socket.on('error', () => stream.end());
+    socket.pipe(stream);
+  }).listen(path);
+  await once(server, 'listening');
+  const close = async () => {
+    // A guest that never came leaves the stream open.
+    if (!server.listening) return;
+    const connections = await new Promise<number>((resolve) => {
+      server.getConnections((_error, count) => resolve(count ?? 0));
+    });
+    if (connections === 0 && !stream.writableEnded) stream.end();
+    server.close();
+    await finished;
+  };
+  return { path, status: stream.status, close };
+}
+
+async function failure(order: Order, log: string, late: boolean): Promise<Trouble> {
+  const text = await readFile(log, 'latin1').catch(() => '');
+  const found = trouble(text);
+  const because = found === undefined ? '' : `\nIts kernel says: ${found}`;
+  const end =
+    `${because}\nThe last lines of its kernel log, which is kept in ${await keepLog(log, order.kernel.name)}:\n` +
+    lastLines(text, 20).replaceAll(/^/gm, '  ');
+  const kernel = `The guest (kernel ${order.kernel.name})`;
+  if (late) {
+    const what = hasStarted(text) ? 'did not finish its command' : 'did not get so far as to run its command';
+    return new TimeLimit(
+      `${kernel} ${what} within ${order.timeout} s and was ended. If it only needs longer: --timeout SECONDS.${end}`,
+    );
+  }
+  const what = found?.startsWith('Kernel panic') ? 'panicked' : 'ended without an exit status of its command';
+  return new Trouble(`${kernel} ${what}.${end}`);
+}
