@@ -20,7 +20,17 @@ const onEachDataPlane = [
 const xdpOnly = ['test/e2e/xdp*.test.ts'];
 /** Two gateways side by side: nftables and XDP; nftables twice proves that what differs is not the test's doing. */
 const differential = 'test/differential/**/*.test.ts';
-const endToEnd = { testTimeout: 120_000, hookTimeout: 120_000, fileParallelism: false };
+/**
+ * A guest of scripts/vm is emulated, ten times slower and more. No test judges by time: these are only limits, after which
+ * one is taken to hang.
+ */
+const patience = process.env['PENSTOCK_VM'] === undefined ? 1 : 5;
+const limits = (seconds: number) => ({
+  testTimeout: seconds * 1000 * patience,
+  hookTimeout: seconds * 1000 * patience,
+  expect: { poll: { timeout: 1000 * patience } },
+});
+const endToEnd = { ...limits(120), fileParallelism: false };
 
 export default defineConfig({
   test: {
@@ -45,8 +55,7 @@ export default defineConfig({
             'src/**/*.kernel.test.ts',
             'test/packets/**/*.kernel.test.ts',
           ],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          ...limits(60),
           fileParallelism: false,
         },
       },
