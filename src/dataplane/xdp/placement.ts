@@ -2,21 +2,18 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { DataPlaneUnavailable } from '../dataplane.ts';
 import type { Engine } from './engine.ts';
-import { attach } from './kernel/attach.ts';
+import { attach, plain, takeLargeFrames } from './kernel/attach.ts';
 import { type Attachment, attachments } from './kernel/attachments.ts';
 import { detach } from './kernel/detach.ts';
 import { xdpState } from './kernel/interface.ts';
 import type { PinDirectory } from './kernel/pin-directory.ts';
+import type { Chosen } from './network/choose.ts';
+import { onePage } from './network/devices.ts';
 
 /** An interface that does not take the program. */
 export interface Refusal {
   readonly name: string;
   readonly findings: DataPlaneUnavailable['findings'];
-}
-
-interface Placed {
-  readonly ifindex: number;
-  readonly name: string;
 }
 
 /** Ids of an engine's programs. */
@@ -35,7 +32,7 @@ export function runsOn(directory: PinDirectory, engine: Engine): ReadonlySet<num
 export async function placeOn(
   directory: PinDirectory,
   engine: Engine,
-  interfaces: readonly Placed[],
+  interfaces: readonly Chosen[],
 ): Promise<readonly Refusal[]> {
   const refused: Refusal[] = [];
   const running = runsOn(directory, engine);
@@ -50,6 +47,26 @@ export async function placeOn(
     }
   }
   return refused;
+}
+
+/**
+ * Where MTUs have grown above a page since the program was attached: puts the one for such frames in its place. Gives the
+ * interfaces whose driver does not take it; they lose larger frames.
+ */
+export function fitTo(
+  directory: PinDirectory,
+  engine: Engine,
+  interfaces: readonly Chosen[],
+): readonly Chosen[] {
+  const small = engine.program.programs.get(plain)?.id;
+  const cramped = new Set(
+    attachments(directory)
+      .filter(({ mode, program }) => mode === 'native' && program === small)
+      .map(({ ifindex }) => ifindex),
+  );
+  return interfaces
+    .filter(({ ifindex, mtu }) => mtu > onePage && cramped.has(ifindex))
+    .filter(({ ifindex }) => !takeLargeFrames(directory, engine.program, ifindex));
 }
 
 /** Takes the program off again wherever it was not before. */

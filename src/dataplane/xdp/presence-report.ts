@@ -2,7 +2,11 @@
 import type { InterfaceReport, PlaneReport } from '../dataplane.ts';
 import type { Engine } from './engine.ts';
 import type { Attachment } from './kernel/attachments.ts';
+import { type QueuePairs, queuePairsOf } from './kernel/interface.ts';
+import type { Chosen } from './network/choose.ts';
+import { onePage } from './network/devices.ts';
 import type { FollowedNetwork } from './network/follow.ts';
+import { possibleCpus } from './settings.ts';
 
 /** An interface that the program is not on, and why. */
 export interface Without {
@@ -10,11 +14,17 @@ export interface Without {
   readonly reason: string;
 }
 
+export interface Present {
+  readonly attached: readonly Attachment[];
+  readonly without: readonly Without[];
+  /** Those with an MTU that their driver does not take together with the program. */
+  readonly cramped: readonly Chosen[];
+  readonly network: FollowedNetwork;
+}
+
 export function presenceReport(
   { program }: Engine,
-  attached: readonly Attachment[],
-  without: readonly Without[],
-  network: FollowedNetwork,
+  { attached, without, cramped, network }: Present,
 ): Pick<PlaneReport, 'interfaces' | 'notes'> {
   const frags = program.programs.get('penstock_frags')?.id;
   const on = attached.map(
@@ -37,7 +47,30 @@ export function presenceReport(
       multiBuffer: false,
     }),
   );
-  return { interfaces: [...on, ...off], notes: notesOf(network) };
+  const queues = attached.flatMap((one) => sharedQueues(one, queuePairsOf(one.name), possibleCpus()));
+  return {
+    interfaces: [...on, ...off],
+    notes: [...cramped.map(crampedText), ...queues, ...notesOf(network)],
+  };
+}
+
+/** Of an interface that goes on without the program for frames of several pages. */
+export function crampedText({ name, mtu }: Chosen): string {
+  return `${name}: its MTU has become ${mtu}, and its driver takes no program for frames of more than a page: larger ones are lost, or are not forwarded by XDP; ip link set dev ${name} mtu ${onePage}`;
+}
+
+/** A send queue for each CPU is what virtio_net wants, beside those that it receives by. */
+export function sharedQueues(
+  { name, driver, mode }: Pick<Attachment, 'name' | 'driver' | 'mode'>,
+  pairs: QueuePairs | undefined,
+  cpus: number,
+): readonly string[] {
+  if (driver !== 'virtio_net' || mode !== 'native' || pairs === undefined) return [];
+  const { now, most } = pairs;
+  if (now + cpus <= most) return [];
+  return [
+    `${name}: ${now} queue pairs in use and one for each of ${cpus} CPUs are more than its ${most}: virtio_net takes a lock for every frame that XDP sends; penstock doctor says what to do`,
+  ];
 }
 
 function notesOf({ hops, slow, unresolved }: FollowedNetwork): readonly string[] {

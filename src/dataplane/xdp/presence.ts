@@ -12,12 +12,12 @@ import { gracePeriod } from './kernel/grace.ts';
 import { interfaceName } from './kernel/interface.ts';
 import type { PinDirectory } from './kernel/pin-directory.ts';
 import { machineAddresses } from './memory/machine-addresses.ts';
-import type { Choice } from './network/choose.ts';
+import type { Choice, Chosen } from './network/choose.ts';
 import { receivingInterfaces } from './network/devices.ts';
 import { type FollowedNetwork, followNetwork } from './network/follow.ts';
 import type { Network } from './network/model.ts';
-import { placeOn, type Refusal, runsOn, withdraw } from './placement.ts';
-import { presenceReport } from './presence-report.ts';
+import { fitTo, placeOn, type Refusal, runsOn, withdraw } from './placement.ts';
+import { crampedText, presenceReport } from './presence-report.ts';
 
 export interface PresenceOptions {
   readonly directory: PinDirectory;
@@ -38,6 +38,8 @@ export class Presence {
   #passedOver: Choice['passedOver'] = [];
   /** By interface name: why the program is not there although it should be. */
   #refused = new Map<string, string>();
+  /** Those with an MTU that their driver does not take together with the program. */
+  #cramped: readonly Chosen[] = [];
   /** By index: where the program was when it was last put on. */
   #held: ReadonlySet<number> = new Set();
   /** By index: where it is about to be taken off. No packet is to be sent there any more. */
@@ -139,7 +141,12 @@ export class Presence {
   report(): Pick<PlaneReport, 'interfaces' | 'notes'> {
     const { directory, engine } = this.#options;
     const refused = [...this.#refused].map(([name, reason]) => ({ name, reason }));
-    return presenceReport(engine, attachments(directory), [...this.#passedOver, ...refused], this.#network);
+    return presenceReport(engine, {
+      attached: attachments(directory),
+      without: [...this.#passedOver, ...refused],
+      cramped: this.#cramped,
+      network: this.#network,
+    });
   }
 
   /** The program stays where it is. Once this resolves, nothing is done to the host any more that was on its way. */
@@ -175,9 +182,24 @@ export class Presence {
     this.#refused = new Map(
       refused.map(({ name, findings }) => [name, findings.map(({ message }) => message).join('; ')]),
     );
+    this.#fit(interfaces);
     this.#held = runsOn(directory, engine);
     if (!same(before, attachments(directory))) await this.#network.refresh();
     return refused;
+  }
+
+  /** An MTU that was refused is not tried again: drivers complain to the kernel's log each time. */
+  #fit(interfaces: readonly Chosen[]): void {
+    const { directory, engine, logger } = this.#options;
+    const isKnown = ({ ifindex, mtu }: Chosen): boolean =>
+      this.#cramped.some((each) => each.ifindex === ifindex && each.mtu === mtu);
+    const found = fitTo(
+      directory,
+      engine,
+      interfaces.filter((each) => !isKnown(each)),
+    );
+    for (const one of found) logger.warn({ interface: one.name, mtu: one.mtu }, crampedText(one));
+    this.#cramped = [...interfaces.filter(isKnown), ...found];
   }
 
   /** Takes the program off where it does not belong any more, once nothing is sent to those interfaces by redirection. */

@@ -15,7 +15,7 @@ import { type PinnedLink, pinnedLinks, withPin } from './pinned-links.ts';
 import type { LoadedProgram } from './program.ts';
 
 /** The two programs of the object; the second one for frames of several buffers, which jumbo frames need. */
-const plain = 'penstock';
+export const plain = 'penstock';
 const frags = 'penstock_frags';
 
 /** XDP_FLAGS_* of linux/if_link.h. */
@@ -53,11 +53,31 @@ export function mustBeAttachable(directory: PinDirectory, ifindex: number): void
   mustBeFree(mustBeNamed(ifindex), ifindex);
 }
 
-/** Compare and swap: had somebody else changed the link, this would fail instead of undoing it. */
-function replace(link: PinnedLink, program: LoadedProgram): void {
+/**
+ * For an interface whose MTU has grown: drivers refuse the plain program above a page when it is attached, but some let the
+ * MTU grow later, and drop the frames. Puts the program for frames of several pages in its place. Returns whether that runs
+ * now; the driver may refuse it. In the network namespace of the calling thread.
+ */
+export function takeLargeFrames(directory: PinDirectory, program: LoadedProgram, ifindex: number): boolean {
+  const link = pinnedLinks(directory).find((each) => each.ifindex === ifindex);
+  if (link === undefined || !program.programs.has(frags)) return false;
+  try {
+    replace(link, program, frags);
+    return true;
+  } catch (error) {
+    if (error instanceof KernelError) return false;
+    throw error;
+  }
+}
+
+/**
+ * Compare and swap: had somebody else changed the link, this would fail instead of undoing it. Default: the program of the
+ * same name.
+ */
+function replace(link: PinnedLink, program: LoadedProgram, wanted?: string): void {
   const old = checked(libbpf().programById(link.program), `cannot open program ${link.program}`);
   try {
-    const { name } = describeProgram(old);
+    const name = wanted ?? describeProgram(old).name;
     const next = program.programs.has(name) ? name : plain;
     if (program.programs.get(next)?.id === link.program) return;
     // struct bpf_link_update_opts (bpf/bpf.h).

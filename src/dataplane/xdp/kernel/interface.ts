@@ -22,12 +22,32 @@ export function interfaceName(ifindex: number): string | undefined {
 
 /** Such as `veth` or `ixgbe`; undefined for devices that have none, such as `lo`. */
 export function driverOf(name: string): string | undefined {
-  const [inet, datagram] = [2, 2];
-  const [siocEthtool, getDriverInfo] = [0x8946, 3];
-  // struct ethtool_drvinfo (linux/ethtool.h): the command, then the driver's name of 32 bytes. struct ifreq: the name of
-  // 16 bytes, then a pointer to it.
-  const info = memory(196);
-  info.writeUInt32LE(getDriverInfo);
+  // struct ethtool_drvinfo: the command, then the driver's name of 32 bytes.
+  const info = askEthtool(name, 3, 196);
+  const driver = info?.toString('utf8', 4, info.indexOf(0, 4));
+  return driver === '' ? undefined : driver;
+}
+
+/** Pairs of a receive and a send queue. */
+export interface QueuePairs {
+  readonly now: number;
+  readonly most: number;
+}
+
+/** Undefined where the driver has none, or does not tell. */
+export function queuePairsOf(name: string): QueuePairs | undefined {
+  // struct ethtool_channels: the command, then the most of each of four kinds, combined ones last, and how many there are.
+  const channels = askEthtool(name, 0x3c, 36);
+  const most = channels?.readUInt32LE(16) ?? 0;
+  return channels === undefined || most === 0 ? undefined : { now: channels.readUInt32LE(32), most };
+}
+
+/** One question of linux/ethtool.h that is allowed to everybody; undefined where the driver does not answer. */
+function askEthtool(name: string, command: number, size: number): Buffer | undefined {
+  const [inet, datagram, siocEthtool] = [2, 2, 0x8946];
+  const info = memory(size);
+  info.writeUInt32LE(command);
+  // struct ifreq: the name of 16 bytes, then a pointer to what is asked.
   const request = memory(40);
   request.write(name, 0, 15);
   request.writeBigUInt64LE(koffi().address(info), 16);
@@ -35,9 +55,7 @@ export function driverOf(name: string): string | undefined {
   if (socket < 0) return undefined;
   const result = libc().ioctl(socket, siocEthtool, request);
   closeSync(socket);
-  if (result < 0) return undefined;
-  const driver = info.toString('utf8', 4, info.indexOf(0, 4));
-  return driver === '' ? undefined : driver;
+  return result < 0 ? undefined : info;
 }
 
 /** RTM_GETLINK, struct ifinfomsg, and attributes of rtnetlink(7) and linux/if_link.h. */

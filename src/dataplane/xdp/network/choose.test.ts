@@ -46,8 +46,8 @@ describe('the choice of interfaces', () => {
   it('takes by itself those that carry traffic, and says why not others', () => {
     expect(chooseInterfaces(network, 'auto')).toEqual({
       interfaces: [
-        { ifindex: 2, name: 'eth0' },
-        { ifindex: 6, name: 'wan' },
+        { ifindex: 2, name: 'eth0', mtu: 1500 },
+        { ifindex: 6, name: 'wan', mtu: 1500 },
       ],
       passedOver: [
         { name: 'br0.6', reason: expect.stringMatching(/sits on br0: a bridge of eth1/) },
@@ -59,8 +59,8 @@ describe('the choice of interfaces', () => {
 
   it('takes named ones, and what VLANs sit on, once', () => {
     expect(chooseInterfaces(network, ['eth0.5.6', 'unused', 'eth0']).interfaces).toEqual([
-      { ifindex: 2, name: 'eth0' },
-      { ifindex: 8, name: 'unused' },
+      { ifindex: 2, name: 'eth0', mtu: 1500 },
+      { ifindex: 8, name: 'unused', mtu: 1500 },
     ]);
     expect(
       chooseInterfaces(network, ['eth0.5.6.7', 'eth1', 'vx']).passedOver.map(({ name }) => name),

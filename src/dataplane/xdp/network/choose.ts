@@ -2,8 +2,15 @@
 import type { Link, Network } from './model.ts';
 import { table } from './model.ts';
 
+export interface Chosen {
+  readonly ifindex: number;
+  readonly name: string;
+  /** In bytes, without the Ethernet header. */
+  readonly mtu: number;
+}
+
 export interface Choice {
-  readonly interfaces: readonly { readonly ifindex: number; readonly name: string }[];
+  readonly interfaces: readonly Chosen[];
   /** Interfaces that carry traffic, which the nftables plane alone will forward; for the status and the log. */
   readonly passedOver: readonly { readonly name: string; readonly reason: string }[];
 }
@@ -31,7 +38,7 @@ export function chooseInterfaces(network: Network, wanted: readonly string[] | '
   return {
     interfaces: [...chosen.values()]
       .toSorted((a, b) => a.index - b.index)
-      .map(({ index, name }) => ({ ifindex: index, name })),
+      .map(({ index, name, mtu }) => ({ ifindex: index, name, mtu })),
     passedOver: [...passedOver].map(([name, reason]) => ({ name, reason })),
   };
 }

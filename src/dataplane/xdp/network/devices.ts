@@ -45,7 +45,7 @@ export interface Devices {
 
 const tagsMax = 2;
 /** The MTU up to which a frame with its headroom and skb_shared_info fits into a page of 4 KiB, as drivers have it. */
-const onePage = 3498;
+export const onePage = 3498;
 
 /** Attached interfaces that are gone are left out. */
 export function devicesOf(network: Network, attached: readonly Attached[]): Devices {
