@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { slowness } from './test/slowness.ts';
 
 // unit: anywhere, no privileges. kernel: root and nf_tables, in namespaces of its own. e2e, e2e-xdp: the real agent in a
 // lab, on nftables and on XDP. guest: what needs another kernel or network cards, inside of a virtual machine. vm: the
@@ -20,15 +21,11 @@ const onEachDataPlane = [
 const xdpOnly = ['test/e2e/xdp*.test.ts'];
 /** Two gateways side by side: nftables and XDP; nftables twice proves that what differs is not the test's doing. */
 const differential = 'test/differential/**/*.test.ts';
-/**
- * A guest of scripts/vm is emulated, ten times slower and more. No test judges by time: these are only limits, after which
- * one is taken to hang.
- */
-const patience = process.env['PENSTOCK_VM'] === undefined ? 1 : 5;
+/** No test judges by time: these are only limits, after which one is taken to hang. */
 const limits = (seconds: number) => ({
-  testTimeout: seconds * 1000 * patience,
-  hookTimeout: seconds * 1000 * patience,
-  expect: { poll: { timeout: 1000 * patience } },
+  testTimeout: seconds * 1000 * slowness,
+  hookTimeout: seconds * 1000 * slowness,
+  expect: { poll: { timeout: 1000 * slowness } },
 });
 const endToEnd = { ...limits(120), fileParallelism: false };
 
@@ -38,6 +35,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
+          testTimeout: 5_000 * slowness,
           include: [
             'src/**/*.test.ts',
             'test/architecture/**/*.test.ts',

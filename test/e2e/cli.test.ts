@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { GatewayClient } from '../../src/wire/client.ts';
 import { type CommandResult, Lab } from '../lab/lab.ts';
+import { slowness } from '../slowness.ts';
 import { connect, listLoadBalancers, listMappings, ports, revisionOf } from './support/gateway.ts';
 
 let lab: Lab;
@@ -285,11 +286,11 @@ describe('watch', () => {
     const reading = (async () => {
       for await (const line of watching) lines.push(String(line));
     })();
-    await expect.poll(() => lines.length, { timeout: 10_000 }).toBe(1);
+    await expect.poll(() => lines.length, { timeout: 10_000 * slowness }).toBe(1);
     await client.apply({
       changes: { deleteMembers: [{ loadBalancer: 'shop', backendPool: 'vms', ids: ['vm-1'] }] },
     });
-    await expect.poll(() => lines.length, { timeout: 10_000 }).toBe(2);
+    await expect.poll(() => lines.length, { timeout: 10_000 * slowness }).toBe(2);
     watching.kill('SIGINT');
     await reading;
     expect((await watching).exitCode).toBe(0);

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Answer, GatewayClient, Message } from '../../src/wire/client.ts';
 import type { Lab } from '../lab/lab.ts';
 import type { Traffic } from '../lab/traffic/traffic.ts';
+import { slowness } from '../slowness.ts';
 import { expectAgreement } from './support/agreement.ts';
 import { type Family, front, members, otherFront, tcp, udp } from './support/declare.ts';
 import { Flows } from './support/flows.ts';
@@ -203,7 +204,7 @@ describe('while the agent runs', () => {
   async function warningAfter(act: () => Promise<unknown>): Promise<Answer<'Warning'>> {
     return await ask(async (client) => {
       let begun = false;
-      for await (const event of client.watch({}, { timeout: 20_000 })) {
+      for await (const event of client.watch({}, { timeout: 20_000 * slowness })) {
         if (!begun) await act();
         begun = true;
         if (event.warning !== null && event.warning !== undefined) return event.warning;
@@ -265,7 +266,7 @@ describe('a foreign table', () => {
     await lab.startAgent();
     expect(await foreignTable()).toBe(before);
     await lab.exec('gateway', ['nft', 'delete', 'table', 'inet', 'penstock']);
-    await expect.poll(tables, { timeout: 5_000 }).toContain('table inet penstock');
+    await expect.poll(tables, { timeout: 5_000 * slowness }).toContain('table inet penstock');
     expect(await foreignTable()).toBe(before);
     await lab.stopAgent();
     await flush();

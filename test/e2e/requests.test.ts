@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Answer, GatewayClient, Message } from '../../src/wire/client.ts';
 import { CallFailed } from '../../src/wire/errors.ts';
 import { Lab } from '../lab/lab.ts';
+import { slowness } from '../slowness.ts';
 import { members, tcp } from './support/declare.ts';
 import { connect, failureOf, listMappings, ports, put, revisionOf } from './support/gateway.ts';
 import { ruleset } from './support/kernel.ts';
@@ -123,7 +124,7 @@ async function events(
   act: () => Promise<unknown> = async () => {},
 ): Promise<readonly Answer<'Event'>[]> {
   const found: Answer<'Event'>[] = [];
-  for await (const event of client.watch(request, { timeout: 10_000 })) {
+  for await (const event of client.watch(request, { timeout: 10_000 * slowness })) {
     found.push(event);
     if (found.length === 1) await act();
     if (found.length === count) break;

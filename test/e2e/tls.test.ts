@@ -4,6 +4,7 @@ import { execa } from 'execa';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { penstock } from '../lab/agent.ts';
 import { Lab } from '../lab/lab.ts';
+import { slowness } from '../slowness.ts';
 
 const address = 'tcp://198.51.100.1:7443';
 let lab: Lab;
@@ -22,9 +23,13 @@ async function certificate(name: string, subject: string, authority?: string): P
 }
 
 async function ask(...args: readonly string[]) {
-  return await lab.exec('client', [penstock, '--address', address, '--timeout', '5s', ...args, 'status'], {
-    reject: false,
-  });
+  return await lab.exec(
+    'client',
+    [penstock, '--address', address, '--timeout', `${5 * slowness}s`, ...args, 'status'],
+    {
+      reject: false,
+    },
+  );
 }
 
 beforeAll(async () => {

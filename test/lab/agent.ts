@@ -4,6 +4,7 @@ import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
+import { slowness } from '../slowness.ts';
 import { startDaemon } from './daemon.ts';
 import { isRunning, killProcesses, type Process } from './processes.ts';
 import { type DataPlane, runtimeDirectory } from './record.ts';
@@ -39,7 +40,7 @@ export async function launchAgent(
     log,
     options.env,
   );
-  const deadline = Date.now() + (options.patience ?? 20_000);
+  const deadline = Date.now() + (options.patience ?? 20_000 * slowness);
   while (agent !== undefined && (await isRunning(agent))) {
     if ((await connects(socket)) && (await answers(socket))) return agent;
     if (Date.now() > deadline) {

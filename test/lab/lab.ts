@@ -2,6 +2,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa, type ResultPromise } from 'execa';
+import { slowness } from '../slowness.ts';
 import { type AgentOptions, launchAgent, penstock } from './agent.ts';
 import { createBackend, createNetwork, deleteNamespaces, enter, existingNamespaces } from './namespaces.ts';
 import { findNicPairs } from './nics.ts';
@@ -43,7 +44,7 @@ export interface CommandOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Whether a failure of the command rejects. Default true. */
   readonly reject?: boolean;
-  /** Milliseconds. */
+  /** Milliseconds; more on a slow machine. */
   readonly timeout?: number;
 }
 
@@ -184,7 +185,12 @@ export class Lab implements AsyncDisposable {
   /** Starts a command on a node; the caller ends it, at the latest `down` does. */
   spawn(node: Node, command: readonly string[], options: CommandOptions = {}): ResultPromise<CommandOptions> {
     const [file, args] = enter(this.namespace(node), command);
-    return execa(file, args, { ...options, env: { PENSTOCK_ADDRESS: this.address, ...options.env } });
+    const { timeout, env, ...rest } = options;
+    return execa(file, args, {
+      ...rest,
+      ...(timeout === undefined ? {} : { timeout: timeout * slowness }),
+      env: { PENSTOCK_ADDRESS: this.address, ...env },
+    });
   }
 
   /** Runs Penstock's command line against the lab's agent. */

@@ -2,6 +2,7 @@
 // the kernel keeps that true, also for children and after a crash, where a list of process ids would not.
 import { readdir, readFile, readlink, stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { slowness } from '../slowness.ts';
 import { namespacePath } from './topology.ts';
 
 export interface Process {
@@ -45,7 +46,7 @@ export async function processesIn(namespaces: readonly string[]): Promise<readon
 /** Asks, waits, then kills. Resolves when all are gone. */
 export async function endProcesses(processes: readonly Process[], patience: number): Promise<void> {
   let left = await signal(processes, 'SIGTERM');
-  const deadline = Date.now() + patience;
+  const deadline = Date.now() + patience * slowness;
   while (left.length > 0 && Date.now() < deadline) {
     await sleep(10);
     left = await stillRunning(left);

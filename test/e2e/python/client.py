@@ -1,6 +1,7 @@
 # A control plane in another language: everything it knows of Penstock is the .proto files.
 # Usage: client.py ADDRESS STUBS; the gateway may hold anything before, and holds nothing afterwards.
 import json
+import os
 import sys
 import threading
 
@@ -14,7 +15,7 @@ from health.v1 import health_pb2, health_pb2_grpc  # noqa: E402
 from penstock.v1 import gateway_pb2, gateway_pb2_grpc, resources_pb2  # noqa: E402
 from reflection.v1alpha import reflection_pb2, reflection_pb2_grpc  # noqa: E402
 
-DEADLINE = 20
+DEADLINE = 20 * float(os.environ.get("PENSTOCK_SLOWNESS", 1))
 
 
 def load_balancer(name, frontend, members, range_end=1999):

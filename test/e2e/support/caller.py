@@ -5,8 +5,11 @@
                                       "tcp udp", each "right" or what went wrong; first of all "ready"
 """
 
+import os
 import socket
 import sys
+
+SLOWNESS = float(os.environ.get("PENSTOCK_SLOWNESS", 1))
 
 
 def called(sock, text):
@@ -23,7 +26,7 @@ def main(address, port, own_port):
         sock = socket.socket(socket.AF_INET, kind)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(("0.0.0.0", int(own_port)))
-        sock.settimeout(5)
+        sock.settimeout(5 * SLOWNESS)
         sock.connect((address, int(port)))
         sockets.append(sock)
     print("ready", flush=True)

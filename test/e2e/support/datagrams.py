@@ -8,9 +8,12 @@
 """
 
 import json
+import os
 import socket
 import struct
 import sys
+
+SLOWNESS = float(os.environ.get("PENSTOCK_SLOWNESS", 1))
 
 IP_RECVERR, IPV6_RECVERR, IPV6_DSTOPTS, IP_MTU_DISCOVER, IPV6_MTU_DISCOVER = 11, 25, 59, 10, 23
 DONT = 0
@@ -56,7 +59,7 @@ def echo(port, *options):
 def ask(address, port, count, size, *options):
     client = datagram_socket(address, options)
     client.connect((address, int(port)))
-    client.settimeout(3)
+    client.settimeout(3 * SLOWNESS)
     answered = wrong = 0
     for number in range(int(count)):
         payload = struct.pack("!I", number) * (int(size) // 4)
@@ -76,7 +79,7 @@ def expire(address, port, hops):
     client.setsockopt(level, socket.IPV6_UNICAST_HOPS if six else socket.IP_TTL, int(hops))
     client.setsockopt(level, IPV6_RECVERR if six else IP_RECVERR, 1)
     client.connect((address, int(port)))
-    client.settimeout(3)
+    client.settimeout(3 * SLOWNESS)
     client.send(b"hops")
     try:
         client.recv(100)

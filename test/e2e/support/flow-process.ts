@@ -1,6 +1,7 @@
 // Runs in a node's namespace: TCP connections that stay open, and UDP senders that never pause.
 import { createSocket, type Socket as Datagrams } from 'node:dgram';
 import { createConnection, type Socket } from 'node:net';
+import { slowness } from '../../slowness.ts';
 
 export type FlowOrder =
   | { readonly kind: 'open'; readonly id: string; readonly address: string; readonly port: number }
@@ -31,7 +32,7 @@ async function open(id: string, address: string, port: number): Promise<FlowAnsw
   socket.once('connect', () => resolve({ text: 'connected' }));
   socket.once('error', (error) => resolve({ text: error.message }));
   socket.on('error', () => {});
-  socket.setTimeout(5_000, () => resolve({ text: 'timeout' }));
+  socket.setTimeout(5_000 * slowness, () => resolve({ text: 'timeout' }));
   connections.set(id, socket);
   return await promise;
 }

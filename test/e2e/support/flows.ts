@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Lab } from '../../lab/lab.ts';
 import { enter } from '../../lab/namespaces.ts';
 import type { Node } from '../../lab/topology.ts';
+import { slowness } from '../../slowness.ts';
 import type { FlowAnswer, FlowOrder } from './flow-process.ts';
 
 export class Flows implements AsyncDisposable {
@@ -41,7 +42,7 @@ export class Flows implements AsyncDisposable {
 
   /** The machine that answers one more request on a connection; `silence` or `closed` where none does. */
   async ask(id: string, patience = 3_000): Promise<string> {
-    const answer = await this.#call({ kind: 'ask', id, patience });
+    const answer = await this.#call({ kind: 'ask', id, patience: patience * slowness });
     return 'text' in answer ? answer.text : '';
   }
 
@@ -58,7 +59,7 @@ export class Flows implements AsyncDisposable {
 
   /** The machine that answered a sender first; waits for it, at most five seconds. */
   async firstAnswer(id: string): Promise<string | undefined> {
-    for (let waited = 0; waited < 5_000; waited += 10) {
+    for (let waited = 0; waited < 5_000 * slowness; waited += 10) {
       const machine = (await this.answers(id)).find((answer) => answer !== null);
       if (machine !== undefined && machine !== null) return machine;
       await sleep(10);

@@ -6,6 +6,8 @@ import socket
 import struct
 import sys
 
+SLOWNESS = float(os.environ.get("PENSTOCK_SLOWNESS", 1))
+
 
 def checksum(message):
     total = sum(struct.unpack(f"!{len(message) // 2}H", message))
@@ -22,7 +24,7 @@ def main(address):
     code = 0 if six else checksum(struct.pack("!BBH", request, 0, 0) + body)
     family, protocol = (socket.AF_INET6, socket.IPPROTO_ICMPV6) if six else (socket.AF_INET, socket.IPPROTO_ICMP)
     with socket.socket(family, socket.SOCK_RAW, protocol) as echo:
-        echo.settimeout(2)
+        echo.settimeout(2 * SLOWNESS)
         echo.sendto(struct.pack("!BBH", request, 0, code) + body, (address, 0))
         while True:
             packet, origin = echo.recvfrom(1024)

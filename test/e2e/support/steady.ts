@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 import type { Lab } from '../../lab/lab.ts';
+import { slowness } from '../../slowness.ts';
 import { Flows } from './flows.ts';
 
 /** Until a datagram's answer counts as lost, in milliseconds. */
@@ -83,7 +84,7 @@ export class SteadyFlows implements AsyncDisposable {
     for (; count < from + 20; count = await this.#flows.sent(name)) await sleep(20);
     for (let waited = 0; ; waited += 50) {
       const answers = (await this.#flows.answers(name)).slice(from, count);
-      if (waited >= patience || !answers.includes(null)) return answers;
+      if (waited >= patience * slowness || !answers.includes(null)) return answers;
       await sleep(50);
     }
   }

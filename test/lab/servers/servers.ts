@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
+import { slowness } from '../../slowness.ts';
 import { startDaemon } from '../daemon.ts';
 import { inLanes } from '../namespaces.ts';
 import { runtimeDirectory, type Services } from '../record.ts';
@@ -56,7 +57,7 @@ function paths(lab: string): readonly [certificate: string, control: string, hea
 }
 
 async function untilPresent(path: string, log: string): Promise<void> {
-  for (let waited = 0; waited < 10_000; waited += 10) {
+  for (let waited = 0; waited < 10_000 * slowness; waited += 10) {
     if (
       await access(path).then(
         () => true,

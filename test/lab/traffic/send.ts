@@ -2,6 +2,7 @@
 import { createSocket } from 'node:dgram';
 import { type Agent, request as http, type RequestOptions } from 'node:http';
 import { request as https } from 'node:https';
+import { slowness } from '../../slowness.ts';
 import type { Answer, Outcome, Request } from './message.ts';
 
 const patience = 5_000;
@@ -27,7 +28,7 @@ function page(request: Request, agent: Agent | undefined): Promise<readonly [num
     agent: agent ?? false,
     rejectUnauthorized: false,
     // A timer of the whole exchange; the socket's own would only see silence.
-    signal: AbortSignal.timeout(request.timeout ?? patience),
+    signal: AbortSignal.timeout((request.timeout ?? patience) * slowness),
   };
   if (request.localPort !== undefined) options.localPort = request.localPort;
   const exchange = (request.scheme === 'https' ? https : http)(options, (response) => {
@@ -49,7 +50,7 @@ function page(request: Request, agent: Agent | undefined): Promise<readonly [num
 async function datagram(request: Request): Promise<readonly [number, string]> {
   const socket = createSocket(request.address.includes(':') ? 'udp6' : 'udp4');
   const { promise, resolve, reject } = Promise.withResolvers<readonly [number, string]>();
-  const timer = setTimeout(() => reject(new Error('timeout')), request.timeout ?? patience);
+  const timer = setTimeout(() => reject(new Error('timeout')), (request.timeout ?? patience) * slowness);
   socket.on('error', reject);
   socket.on('message', (message) => resolve([200, message.toString()]));
   if (request.localPort !== undefined) socket.bind(request.localPort);

@@ -1,6 +1,7 @@
 // A lab with a data plane for one test file: opened before each test, flushed after it.
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
+import { slowness } from '../../../../test/slowness.ts';
 import type { Stamp } from '../../dataplane.ts';
 import { NftablesDataPlane } from '../plane.ts';
 import { buildLab, type Host, type Lab, ownNetwork } from './lab.ts';
@@ -37,6 +38,7 @@ export function gatewayUnderTest(machineCount: number): Gateway {
     await plane.open();
   });
   afterEach(async () => {
+    await lab?.client.rest();
     await plane?.flush();
     await plane?.close();
   });
@@ -62,6 +64,33 @@ export function gatewayUnderTest(machineCount: number): Gateway {
   };
 }
 
+/** Waits until a sender of `host` has had so many more answers; gives how many came from whom. */
+export async function answersTo(
+  host: Host,
+  key: string,
+  count: number,
+): Promise<Readonly<Record<string, number>>> {
+  const found: Record<string, number> = {};
+  const total = (): number => Object.values(found).reduce((sum, each) => sum + each, 0);
+  for (let left = 500; left > 0 && total() < count; left -= 1) {
+    await pause(10);
+    for (const [name, more] of Object.entries((await host.heard(key)).answers)) {
+      found[name] = (found[name] ?? 0) + more;
+    }
+  }
+  return found;
+}
+
+/** Waits until `name` answers a sender of `host`, and forgets who answered before. */
+export async function untilAnswered(host: Host, key: string, name: string): Promise<void> {
+  for (let left = 500; left > 0; left -= 1) {
+    if (name in (await host.heard(key)).answers) return;
+    await pause(10);
+  }
+  throw new Error(`${name} does not answer ${key}`);
+}
+
+/** Longer on a slow machine. */
 export function pause(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+  return new Promise((resolve) => setTimeout(resolve, milliseconds * slowness));
 }

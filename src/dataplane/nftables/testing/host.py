@@ -1,7 +1,8 @@
 """One machine of a test lab: reads a command per line, answers a line of JSON each. Runs inside a network namespace."""
-import json, socket, struct, subprocess, sys, threading, time
+import json, os, socket, struct, subprocess, sys, threading, time
 
-LIMIT = 0.7
+SLOWNESS = float(os.environ.get('PENSTOCK_SLOWNESS', 1))
+LIMIT = 0.7 * SLOWNESS
 sockets, senders, errors = {}, {}, []
 
 
@@ -146,7 +147,7 @@ def offer(address, port):
 
 
 def transfer(address, port, up, down):
-    with socket.create_connection((address, port), timeout=10) as s:
+    with socket.create_connection((address, port), timeout=10 * SLOWNESS) as s:
         s.sendall(struct.pack('!QQ', up, down) + b'x' * up)
         receive_all(s, down)
     return 'transferred'
@@ -172,7 +173,7 @@ def watch(version):
 
 def noted():
     """Waits for the first, if need be, and for those that come with it."""
-    until = time.monotonic() + 3
+    until = time.monotonic() + 3 * SLOWNESS
     while not errors and time.monotonic() < until:
         time.sleep(0.01)
     time.sleep(0.05)
@@ -189,7 +190,7 @@ def forget_paths():
 
 
 def ping(address):
-    """True where an echo comes back within a second."""
+    """True where an echo comes back soon."""
     v4 = family(address) == socket.AF_INET
     mark = b'penstock'
     # Type, code, checksum, number, sequence; for IPv6 the kernel adds the checksum.
@@ -197,9 +198,9 @@ def ping(address):
     total = sum(struct.unpack('!8H', echo(0)))
     total = (total >> 16) + (total & 0xffff)
     with socket.socket(family(address), socket.SOCK_RAW, 1 if v4 else 58) as s:
-        s.settimeout(1)
+        s.settimeout(SLOWNESS)
         s.sendto(echo(~total & 0xffff), (address, 0))
-        until = time.monotonic() + 1
+        until = time.monotonic() + SLOWNESS
         try:
             while time.monotonic() < until:
                 packet, peer = s.recvfrom(2048)
@@ -224,8 +225,12 @@ def send(key, address, port):
             try:
                 s.sendto(b'x', (address, port))
                 state['sent'] += 1
-                name = json.loads(s.recvfrom(2048)[0])[0]
-                state['answers'][name] = state['answers'].get(name, 0) + 1
+                flags = 0
+                # Whatever has come, so that on a slow machine no old answers queue up.
+                while True:
+                    name = json.loads(s.recv(2048, flags))[0]
+                    state['answers'][name] = state['answers'].get(name, 0) + 1
+                    flags = socket.MSG_DONTWAIT
             except OSError:
                 pass
             time.sleep(0.002)
@@ -239,6 +244,12 @@ def hush(key):
     return 'silent'
 
 
+def rest():
+    for state in senders.values():
+        state['stop'] = True
+    return 'resting'
+
+
 def heard(key):
     """What the sender has noted since it was last asked."""
     state = senders[key]
@@ -249,7 +260,7 @@ def heard(key):
 
 commands = dict(listen=listen, connect=connect, ask=ask, close=close, spread=spread, send=send, heard=heard,
                 offer=offer, transfer=transfer, watch=watch, noted=noted, ping=ping,
-                forget_paths=forget_paths, hush=hush, abort=abort, flood=flood,
+                forget_paths=forget_paths, hush=hush, rest=rest, abort=abort, flood=flood,
                 recite=recite, question=question)
 print(json.dumps({'answer': 'ready'}), flush=True)
 for line in sys.stdin:

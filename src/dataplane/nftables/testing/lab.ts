@@ -33,6 +33,8 @@ export interface Host {
   send(key: string, address: string, port: number): Promise<void>;
   /** Ends what `send` began. */
   hush(key: string): Promise<void>;
+  /** Ends all that `send` began. */
+  rest(): Promise<void>;
   /** How many datagrams were sent, and who answered how many, since the last time. */
   heard(key: string): Promise<{ readonly sent: number; readonly answers: Readonly<Record<string, number>> }>;
   /** Opens so many UDP flows to one address that nobody answers. */
@@ -249,6 +251,9 @@ async function startHost([file = '', ...args]: readonly string[]): Promise<Start
       },
       async hush(key) {
         await command('hush', key);
+      },
+      async rest() {
+        await command('rest');
       },
       async heard(key) {
         return (await command('heard', key)) as { sent: number; answers: Record<string, number> };
