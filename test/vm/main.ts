@@ -3,9 +3,14 @@ import { resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { cached } from './cache.ts';
 import { defaultKernel, findKernel, type Kernel, kernels } from './kernels.ts';
+import { cells, runMatrix } from './matrix.ts';
+import { table } from './outcome.ts';
 import { maximumNics } from './qemu.ts';
 import { run } from './run.ts';
+import { longForm, shortForm } from './suites.ts';
 import { Trouble } from './trouble.ts';
+
+const root = new URL('../..', import.meta.url).pathname;
 
 const explanation = `
 The guest sees the host's files read-only; what it writes is gone with it, but for what it writes to the directory
@@ -61,30 +66,80 @@ program
     process.exitCode = await run({ ...options, output, command }, streams, interrupted.signal);
   });
 
+interface MatrixOptions {
+  readonly short?: true;
+  readonly kernel: readonly Kernel[];
+  readonly suite: readonly string[];
+  readonly jobs: number;
+  readonly output: 'table' | 'json';
+}
+
+program
+  .command('matrix')
+  .description('run the suites of tests under the kernels, a guest for each')
+  .option('--short', 'only what tells within minutes whether both data planes work')
+  .addOption(kernelOption('only under this one (repeatable)').argParser(severalKernels).default([], 'all'))
+  .option('--suite <name>', 'only this suite (repeatable)', several, [])
+  .option('--jobs <n>', 'guests at a time', between(1, 16, 'guests'), 1)
+  .addOption(formatOption())
+  .action(async (options: MatrixOptions) => {
+    const suites = options.short ? shortForm : longForm;
+    const known = suites.map(({ name }) => name);
+    for (const name of options.suite) {
+      if (!known.includes(name))
+        throw new Trouble(`--suite: there is no "${name}"; the suites are ${known.join(', ')}.`);
+    }
+    const chosen = suites.filter(({ name }) => options.suite.length === 0 || options.suite.includes(name));
+    // The suites' files are named from here.
+    process.chdir(root);
+    const all = cells(options.kernel.length === 0 ? kernels : options.kernel, chosen);
+    const outcomes = await runMatrix(all, options.jobs, say, interrupted.signal);
+    print(options.output === 'json' ? JSON.stringify(outcomes, null, 2) : table(outcomes));
+    if (outcomes.length === 0 || outcomes.some(({ failure }) => failure !== undefined)) process.exitCode = 1;
+  });
+
 program
   .command('kernels')
   .description('the kernels that Penstock is tested on, and what it promises there')
-  .addOption(new Option('-o, --output <format>', 'how').choices(['table', 'json']).default('table'))
+  .addOption(formatOption())
   .action(async ({ output }: { output: 'table' | 'json' }) => {
     const rows = await Promise.all(
-      kernels.map(async ({ name, promises }) => {
-        const there = await cached({ ...(findKernel(name) as Kernel) });
+      kernels.map(async (kernel) => {
+        const there = await cached(kernel);
+        const { name, promises } = kernel;
         return { name, promises, package: there?.package ?? null, version: there?.version ?? null };
       }),
     );
     if (output === 'json') print(JSON.stringify(rows, null, 2));
-    else for (const row of rows) print(`${row.name.padEnd(6)}${row.package ?? 'not downloaded yet'}`);
+    else {
+      for (const row of rows) {
+        const there = row.package === null ? 'not downloaded yet' : `${row.package} ${row.version}`;
+        print(`${row.name.padEnd(6)}${there.padEnd(56)}${row.promises.join(' ')}`);
+      }
+    }
   });
 
 function kernelOption(purpose: string): Option {
-  return new Option(
-    '--kernel <name>',
-    `${kernels.map((kernel) => kernel.name).join(' or ')}: ${purpose}`,
-  ).argParser((name) => {
-    const kernel = findKernel(name);
-    if (kernel !== undefined) return kernel;
-    throw new InvalidArgumentError(`The kernels are ${kernels.map((known) => known.name).join(', ')}.`);
-  });
+  const names = kernels.map((kernel) => kernel.name).join(' or ');
+  return new Option('--kernel <name>', `${names}: ${purpose}`).argParser(knownKernel);
+}
+
+function formatOption(): Option {
+  return new Option('-o, --output <format>', 'how to print it').choices(['table', 'json']).default('table');
+}
+
+function knownKernel(name: string): Kernel {
+  const kernel = findKernel(name);
+  if (kernel !== undefined) return kernel;
+  throw new InvalidArgumentError(`The kernels are ${kernels.map((known) => known.name).join(', ')}.`);
+}
+
+function severalKernels(name: string, before: readonly Kernel[]): readonly Kernel[] {
+  return [...before, knownKernel(name)];
+}
+
+function several(name: string, before: readonly string[]): readonly string[] {
+  return [...before, name];
 }
 
 function between(least: number, most: number, unit: string): (text: string) => number {

@@ -7,9 +7,12 @@ export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 echo 6 >/proc/sys/kernel/printk
 hostname "penstock-vm"
 ip link set lo up
-# No udev is here to load the drivers of network cards.
+# No udev is here to load the drivers of network cards: of those on the PCI bus, and of virtio's (its device type 1).
 for device in /sys/bus/pci/devices/*; do
-  [[ $(<"$device/class") != 0x02* ]] || modprobe "$(<"$device/modalias")"
+  [[ $(<"$device/class") != 0x02* ]] || modprobe --quiet "$(<"$device/modalias")"
+done
+for device in /sys/bus/virtio/devices/*; do
+  [[ $(<"$device/modalias") != virtio:d00000001* ]] || modprobe "$(<"$device/modalias")"
 done
 
 # The ports appear when the driver and QEMU have agreed on them; how they are called depends on the other devices.

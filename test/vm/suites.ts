@@ -1,0 +1,74 @@
+// What of the tests runs in guests, and how.
+import type { Feature } from './kernels.ts';
+
+export interface Suite {
+  readonly name: string;
+  /** It runs on kernels that promise all of these. */
+  readonly needs: readonly Feature[];
+  /** Projects of vitest.config.ts. */
+  readonly projects: readonly string[];
+  /** Parts of paths, as vitest takes them. */
+  readonly files: readonly string[];
+  readonly nics?: number;
+  readonly cpus?: number;
+  /** In MiB. */
+  readonly memory?: number;
+  /** Seconds that the guest gets; about four times what it takes on two emulated processors. */
+  readonly timeout: number;
+}
+
+const nftables: Suite = {
+  name: 'nftables',
+  needs: ['nftables'],
+  projects: ['kernel'],
+  files: ['src/dataplane/nftables/'],
+  timeout: 900,
+};
+const xdp: Suite = {
+  name: 'xdp',
+  needs: ['xdp'],
+  projects: ['kernel'],
+  files: ['src/dataplane/xdp/'],
+  timeout: 900,
+};
+/** Frames through the XDP program. Not the random ones and the floods: their number is for real processors. */
+const packets: Suite = {
+  name: 'packets',
+  needs: ['xdp'],
+  projects: ['kernel'],
+  files: ['careful', 'counters', 'cut', 'remembered', 'rows', 'wires'].map((name) => `test/packets/${name}.`),
+  timeout: 900,
+};
+const e2e: Suite = {
+  name: 'e2e',
+  needs: ['nftables'],
+  projects: ['e2e'],
+  files: ['rules-nat', 'rules-balanced', 'changes', 'durability'].map((name) => `test/e2e/${name}.`),
+  timeout: 1200,
+};
+const e2eXdp: Suite = {
+  name: 'e2e-xdp',
+  needs: ['xdp'],
+  projects: ['e2e-xdp'],
+  files: [...e2e.files, 'test/e2e/xdp.', 'test/e2e/xdp-life.'],
+  timeout: 1800,
+};
+
+/** Everything. */
+export const longForm: readonly Suite[] = [nftables, xdp, packets, e2e, e2eXdp];
+
+/** One guest for each kernel: both planes load, forward and come back. */
+export const shortForm: readonly Suite[] = [
+  {
+    name: 'short',
+    needs: ['nftables', 'xdp'],
+    projects: ['kernel', 'e2e', 'e2e-xdp'],
+    files: [
+      'src/dataplane/nftables/packets.',
+      'src/dataplane/xdp/kernel/load.',
+      'test/packets/rows.',
+      'test/e2e/durability.',
+    ],
+    timeout: 600,
+  },
+];
