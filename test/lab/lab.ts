@@ -5,7 +5,7 @@ import { execa, type ResultPromise } from 'execa';
 import { slowness } from '../slowness.ts';
 import { type AgentOptions, launchAgent, penstock } from './agent.ts';
 import { createBackend, createNetwork, deleteNamespaces, enter, existingNamespaces } from './namespaces.ts';
-import { findNicPairs } from './nics.ts';
+import type { NicPair } from './nics.ts';
 import { removePins } from './pins.ts';
 import { endProcesses, findProcess, isRunning, killProcesses, processesIn } from './processes.ts';
 import {
@@ -32,8 +32,8 @@ export interface LabOptions {
   readonly agent?: boolean | AgentOptions;
   /** What every machine serves. Default HTTP on 80 and 8080, TLS on 443, UDP on 5300 and 5301. */
   readonly services?: Partial<Services>;
-  /** Use the network cards of a virtual machine for wires, as far as there are some, the gateway's first. Default false. */
-  readonly nics?: boolean;
+  /** Wired pairs of a virtual machine's network cards that take the place of veths: lan0, wan0, then the machines'. */
+  readonly nics?: readonly NicPair[];
   /** Stay when this process ends, until `down`. Default false: a signal to this process takes the lab down. */
   readonly stay?: boolean;
 }
@@ -88,7 +88,6 @@ export class Lab implements AsyncDisposable {
    */
   static async up(options: LabOptions): Promise<Lab> {
     const { name, backends = 2, dataplane = 'nftables', agent = false, stay = false } = options;
-    const nics = options.nics === true ? await findNicPairs() : [];
     if (!/^[a-z0-9][a-z0-9-]{0,31}$/.test(name)) throw new Error(`"${name}" cannot name a lab.`);
     if (!(backends >= 0 && backends <= maximumBackends)) {
       throw new Error(`A lab has 0 to ${maximumBackends} machines, not ${backends}.`);
@@ -107,7 +106,9 @@ export class Lab implements AsyncDisposable {
     for (const signal of signals) process.on(signal, lab.#onSignal);
     try {
       await lab.#build(() => mkdir(lab.stateDirectory));
-      await lab.#build(() => createNetwork(name, lab.backends, { xdp: dataplane === 'xdp', nics }));
+      await lab.#build(() =>
+        createNetwork(name, lab.backends, { xdp: dataplane === 'xdp', nics: options.nics ?? [] }),
+      );
       await lab.#build(() => startServerParent(name));
       await lab.#build(() => startServers(name, lab.backends, lab.#record.services));
       if (agent !== false) await lab.startAgent(agent === true ? {} : agent);

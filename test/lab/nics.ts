@@ -24,9 +24,9 @@ interface Card {
 
 /**
  * Those of a virtual machine, told by their MAC addresses: 52:54:00:00:00:01 is wired to :02, :03 to :04, and so on. Throws
- * when there is no pair: a test that asks for network cards does not want to run on anything else.
+ * when there are fewer than so many: a test that wants network cards does not want to run on anything else.
  */
-export async function findNicPairs(): Promise<readonly NicPair[]> {
+export async function findNicPairs(least: number): Promise<readonly NicPair[]> {
   const { stdout } = await execa('ip', ['-json', '-details', 'link', 'show']);
   const cards = new Map(
     (JSON.parse(stdout) as readonly Card[]).map(({ ifname, address, permaddr }) => [
@@ -42,8 +42,11 @@ export async function findNicPairs(): Promise<readonly NicPair[]> {
     if (one === undefined || other === undefined) break;
     pairs.push([one, other]);
   }
-  if (pairs.length === 0)
-    throw new Error('This machine has no wired pair of network cards: scripts/vm run --nics 4.');
+  if (pairs.length < least) {
+    throw new Error(
+      `This machine has ${pairs.length} wired pairs of network cards, not ${least}: scripts/vm run --nics ${2 * least}.`,
+    );
+  }
   return pairs;
 }
 

@@ -27,6 +27,7 @@ Try:
 interface RunOptions {
   readonly kernel: Kernel;
   readonly nics: number;
+  readonly queues: number;
   readonly cpus: number;
   readonly memory: number;
   readonly timeout: number;
@@ -48,6 +49,12 @@ program
     kernelOption('whose newest Debian package is booted').default(findKernel(defaultKernel), defaultKernel),
   )
   .option('--nics <n>', 'virtio network cards', between(0, maximumNics, 'cards'), 0)
+  .option(
+    '--queues <n>',
+    'queue pairs of each card; more than one takes root, and gives the cards offloads',
+    between(1, 32, 'queue pairs'),
+    1,
+  )
   .option('--cpus <n>', 'processors', between(1, 64, 'processors'), 2)
   .option('--memory <mebibytes>', 'memory', between(512, 1_048_576, 'MiB'), 2048)
   .option('--timeout <seconds>', 'time limit, from power-on', between(1, 86_400, 'seconds'), 300)

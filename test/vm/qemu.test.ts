@@ -27,6 +27,12 @@ it('wires the first card to the second, the third to the fourth, and the fifth t
   expect(args.filter((arg) => arg.startsWith('virtio-net')).at(-1)).toContain('mac=52:54:00:00:00:05');
 });
 
+it('gives cards of several queues a tap each, which a hub cannot serve', () => {
+  const args = deviceArguments({ output: '/o', ports: [], nics: 2, queues: 4 }).join(' ');
+  expect(args).not.toContain('hubport');
+  expect(args).toMatch(/tap,id=nic2,ifname=nic2,.*queues=4 .*mac=52:54:00:00:00:02,.*mq=on,vectors=10$/);
+});
+
 it('doubles commas in paths: QEMU ends an option at a comma', () => {
   const args = deviceArguments({ output: '/a,b', ports: ['/c,d'], nics: 0 }).join(' ');
   expect(args).toContain('path=/a,,b,');

@@ -21,6 +21,8 @@ export interface Devices {
   /** Unix sockets that the guest's ports are connected to: standard output and standard error. */
   readonly ports: readonly string[];
   readonly nics: number;
+  /** Pairs of a receive and a send queue that each of them has. Default 1; more take taps in place of hubs. */
+  readonly queues?: number;
 }
 
 export const maximumNics = 16;
@@ -43,7 +45,7 @@ export function machineArguments(machine: Machine): readonly string[] {
 }
 
 /** What a guest has besides: the host's files, a way out for its output, and network cards. */
-export function deviceArguments({ output, ports, nics }: Devices): readonly string[] {
+export function deviceArguments({ output, ports, nics, queues = 1 }: Devices): readonly string[] {
   return [
     ...share('host', '/', 'readonly=on,multidevs=remap'),
     ...share('output', output, 'multidevs=remap'),
@@ -53,7 +55,7 @@ export function deviceArguments({ output, ports, nics }: Devices): readonly stri
       ...['-device', `virtserialport,nr=${index + 1},chardev=port${index + 1}`],
     ]),
     ...['-device', 'virtio-rng-pci'],
-    ...Array.from({ length: nics }, (_, index) => index + 1).flatMap(nic),
+    ...Array.from({ length: nics }, (_, index) => nic(index + 1, queues)).flat(),
   ];
 }
 
@@ -65,12 +67,17 @@ function share(name: string, path: string, options: string): readonly string[] {
 }
 
 /** The cards 1 and 2 are wired together, 3 and 4, and so on; a last one without a partner is wired to nothing. */
-function nic(number: number): readonly string[] {
+function nic(number: number, queues: number): readonly string[] {
+  const name = `nic${number}`;
   const mac = `52:54:00:00:00:${number.toString(16).padStart(2, '0')}`;
-  return [
-    ...['-netdev', `hubport,id=nic${number},hubid=${Math.ceil(number / 2)}`],
-    ...['-device', `virtio-net-pci,netdev=nic${number},mac=${mac},romfile=`],
-  ];
+  const device = `virtio-net-pci,netdev=${name},mac=${mac},romfile=`;
+  if (queues === 1) {
+    const hub = Math.ceil(number / 2);
+    return ['-netdev', `hubport,id=${name},hubid=${hub}`, '-device', device];
+  }
+  const tap = `tap,id=${name},ifname=${name},script=no,downscript=no,vhost=off,queues=${queues}`;
+  // An interrupt for each queue, one for the control queue and one for changes of the configuration.
+  return ['-netdev', tap, '-device', `${device},mq=on,vectors=${2 * queues + 2}`];
 }
 
 /** A comma ends an option of QEMU, a doubled one does not. */

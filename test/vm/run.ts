@@ -26,6 +26,8 @@ export interface Order {
   /** In MiB. */
   readonly memory: number;
   readonly nics: number;
+  /** Queue pairs of each of them. Default 1. */
+  readonly queues?: number;
   /** Seconds that the guest has, from power-on. */
   readonly timeout: number;
   /** Directory that the guest writes to, or undefined to throw away what it writes. */
@@ -98,10 +100,16 @@ async function runIn(
         log,
         environment: { PENSTOCK_VM_DIRECTORY: directory, PENSTOCK_VM_MODULES: kernel.modules },
       }),
-      ...deviceArguments({ output, ports: ports.map((port) => port.path), nics: order.nics }),
+      ...deviceArguments({
+        output,
+        ports: ports.map((port) => port.path),
+        nics: order.nics,
+        queues: order.queues ?? 1,
+      }),
       ...order.qemu,
     ],
     AbortSignal.any([signal, late, ended.signal]),
+    (order.queues ?? 1) === 1 ? 0 : order.nics,
   );
   try {
     const statuses = Promise.all(ports.map((port) => port.status));
