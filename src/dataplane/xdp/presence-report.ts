@@ -73,8 +73,13 @@ export function sharedQueues(
   ];
 }
 
-function notesOf({ hops, slow, unresolved }: FollowedNetwork): readonly string[] {
+function notesOf({ network, hops, slow, unresolved }: FollowedNetwork): readonly string[] {
   const notes: string[] = [];
+  if (network.deduced) {
+    notes.push(
+      'this kernel does not tell which interfaces take redirected frames: known drivers do, and the peers of veths are looked at each second',
+    );
+  }
   if (!hops.remember) notes.push(`next hops are asked for with each packet: ${hops.reason ?? 'unknown'}`);
   if (hops.note !== undefined) notes.push(hops.note);
   for (const { name, reason } of slow) notes.push(`${name}: ${reason}`);

@@ -1,9 +1,9 @@
 // What the kernel says about a network interface: its name, its driver, and the XDP program on it.
 import { closeSync } from 'node:fs';
-import { attribute, attributes, messages, nativeU32, readU32, requestOf } from '../../netlink/netlink.ts';
+import { attribute, attributes, nativeU32, readU32, requestOf } from '../../netlink/netlink.ts';
+import { askRoute } from './ask-route.ts';
 import { koffi, memory } from './foreign.ts';
-import { KernelError } from './kernel-error.ts';
-import { errno, libc } from './libc.ts';
+import { libc } from './libc.ts';
 
 /** The program on an interface, whoever put it there. */
 export interface XdpState {
@@ -26,6 +26,13 @@ export function driverOf(name: string): string | undefined {
   const info = askEthtool(name, 3, 196);
   const driver = info?.toString('utf8', 4, info.indexOf(0, 4));
   return driver === '' ? undefined : driver;
+}
+
+/** Whether generic receive offload is on; undefined if there is no such interface. */
+export function mergesReceived(name: string): boolean | undefined {
+  // struct ethtool_value: the command, then the answer.
+  const answer = askEthtool(name, 0x2b, 8)?.readUInt32LE(4);
+  return answer === undefined ? undefined : answer !== 0;
 }
 
 /** Pairs of a receive and a send queue. */
@@ -73,7 +80,7 @@ export function xdpState(ifindex: number): XdpState {
   const header = memory(linkHeader);
   header.writeInt32LE(ifindex, 4);
   const filter = attribute(linkAttribute.filter, nativeU32(withoutStatistics));
-  const answer = ask(
+  const answer = askRoute(
     requestOf(getLink, 0, 1, header, filter),
     `cannot ask about XDP on interface ${ifindex}`,
   );
@@ -87,23 +94,4 @@ export function xdpState(ifindex: number): XdpState {
     generic: id(xdpAttribute.generic),
     hardware: id(xdpAttribute.hardware),
   };
-}
-
-/** One question over rtnetlink(7), in the network namespace of the calling thread, and what it is answered. */
-function ask(request: Buffer, what: string): Buffer {
-  const [netlink, raw, route] = [16, 3, 0];
-  const socket = libc().socket(netlink, raw, route);
-  if (socket < 0) throw new KernelError(what, errno());
-  try {
-    const answer = memory(32 * 1024);
-    const sent = libc().send(socket, request, request.length, 0);
-    const length = sent < 0 ? sent : libc().receive(socket, answer, answer.length, 0);
-    if (length < 0) throw new KernelError(what, errno());
-    const [message] = messages(answer.subarray(0, Number(length)), 0);
-    if (message === undefined || message.errno !== undefined)
-      throw new KernelError(what, message?.errno ?? 0);
-    return message.body;
-  } finally {
-    closeSync(socket);
-  }
 }

@@ -18,6 +18,7 @@ export interface Libc {
   readonly send: Foreign<(socket: number, bytes: Memory, length: number, flags: number) => number>;
   readonly receive: Foreign<(socket: number, bytes: Memory, length: number, flags: number) => number>;
   readonly ioctl: Foreign<(file: number, request: number, argument: Memory) => number>;
+  readonly enterNamespace: Foreign<(file: number, kind: number) => number>;
   readonly interfaceName: Foreign<(index: number, name: Memory) => Pointer | null>;
   readonly print: Foreign<(into: Memory, size: number, format: Memory, list: Memory) => number>;
 }
@@ -48,6 +49,7 @@ function load(): Libc {
     send: library.func('long send(int, void *, size_t, int)') as Libc['send'],
     receive: library.func('long recv(int, void *, size_t, int)') as Libc['receive'],
     ioctl: library.func('int ioctl(int, unsigned long, void *)') as Libc['ioctl'],
+    enterNamespace: library.func('int setns(int, int)') as Libc['enterNamespace'],
     interfaceName: library.func('void *if_indextoname(unsigned int, void *)') as Libc['interfaceName'],
     print: library.func('int vsnprintf(void *, size_t, void *, void *)') as Libc['print'],
   };

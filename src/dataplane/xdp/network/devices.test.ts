@@ -78,8 +78,6 @@ describe('devices', () => {
     expect(devicesOf({ ...network, links: large }, native).slow).toMatchObject([{ name: 'eth0' }]);
     const all = new Map([2, 3].map((index) => [index, { sends: true, sendsLarge: true }] as const));
     expect(devicesOf({ ...network, links: large, features: all }, native).slow).toEqual([]);
-    const { features: _, ...old } = network;
-    expect(devicesOf(old, native).slow).toEqual([]);
   });
 
   it('in generic mode are sent to only where all are', () => {

@@ -80,13 +80,12 @@ function obstacle(link: Link, mode: Attached['mode'], { features }: Network): st
   if (mode === 'generic') {
     return 'in generic mode, while others are in native mode: packets that leave here are routed by the kernel';
   }
-  // Before 6.3 nobody can say; drivers with native XDP take redirected frames, but for a few.
-  if (features === undefined) return undefined;
-  const { sends = false, sendsLarge = false } = features.get(link.index) ?? {};
+  const { sends = false, sendsLarge = false, doubt } = features.get(link.index) ?? {};
   if (sends && !sendsLarge && link.mtu > onePage) {
     return `its driver takes no redirected frames of more than a page, and its MTU is ${link.mtu}: packets that leave here are routed by the kernel`;
   }
   if (sends) return undefined;
+  if (doubt !== undefined) return `${doubt}: packets that leave here are routed by the kernel`;
   return link.kind === 'veth'
     ? 'its peer has neither GRO nor an XDP program, so it takes no redirected frames: packets that leave here are routed by the kernel'
     : 'its driver takes no redirected frames: packets that leave here are routed by the kernel';

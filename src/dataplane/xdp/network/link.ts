@@ -53,6 +53,7 @@ export function parseLink(body: Buffer): Link | undefined {
   const parent = found.has(linkAttribute.parentNamespace)
     ? undefined
     : numberIn(found, linkAttribute.parent) || undefined;
+  const peer = kind === 'veth' ? parsePeer(found) : undefined;
   const vlan = kind === 'vlan' ? parseVlan(attributes(info.get(infoAttribute.content))) : undefined;
   const xdp = attributes(found.get(linkAttribute.xdp));
   const xdpProgram = numberIn(xdp, xdpAttribute.program) ?? numberIn(xdp, xdpAttribute.nativeProgram);
@@ -68,6 +69,7 @@ export function parseLink(body: Buffer): Link | undefined {
     operationalState: found.get(linkAttribute.operationalState)?.[0] ?? 0,
     ...(master !== undefined && master !== 0 && { master }),
     ...(parent !== undefined && { parent }),
+    ...(peer !== undefined && { peer }),
     ...(vlan !== undefined && { vlan }),
     xdp: xdpModes[xdp.get(xdpAttribute.attached)?.[0] ?? 0] ?? 'none',
     ...(xdpProgram !== undefined && { xdpProgram }),
@@ -90,6 +92,12 @@ export function macBytes(mac: string): Buffer {
 
 function macText(bytes: Buffer): string {
   return bytes.toString('hex').replace(/(..)(?=.)/g, '$1:');
+}
+
+function parsePeer(found: Attributes): Link['peer'] {
+  const index = numberIn(found, linkAttribute.parent);
+  const namespace = numberIn(found, linkAttribute.parentNamespace);
+  return index ? { index, ...(namespace !== undefined && { namespace }) } : undefined;
 }
 
 function parseVlan(found: Attributes): Link['vlan'] {

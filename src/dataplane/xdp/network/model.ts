@@ -20,6 +20,8 @@ export interface Link {
   readonly master?: number;
   /** Index of the device that it sits on; absent where that is in another network namespace. */
   readonly parent?: number;
+  /** The other end of a veth; by the number under which this network knows the namespace, absent for the same one. */
+  readonly peer?: { readonly index: number; readonly namespace?: number };
   readonly vlan?: { readonly protocol: number; readonly id: number };
   /** How XDP runs here. `several` is native and generic at once. */
   readonly xdp: 'none' | 'native' | 'generic' | 'offloaded' | 'several';
@@ -91,6 +93,8 @@ export interface DriverFeatures {
   readonly sends: boolean;
   /** Also those of more than one page. */
   readonly sendsLarge: boolean;
+  /** Why it is taken not to send, where the kernel does not tell. */
+  readonly doubt?: string;
 }
 
 /** By interface index. */
@@ -104,8 +108,9 @@ export interface Network {
   readonly routes: readonly Route[];
   /** There are more routes than are read: the list above is a part. */
   readonly routesCut: boolean;
-  /** Absent where the kernel does not tell (before 6.3). */
-  readonly features?: XdpFeatures;
+  readonly features: XdpFeatures;
+  /** The kernel does not tell the features (before 6.3): they are deduced from drivers and peers. */
+  readonly deduced: boolean;
 }
 
 export const table = { default: 253, main: 254, local: 255 } as const;

@@ -3,9 +3,11 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Family } from '../../../resources/address.ts';
 import { flags, type Message, requestOf } from '../../netlink/netlink.ts';
 import { NetlinkError, type NetlinkSocket, openNetlinkSocket } from '../../netlink/socket.ts';
+import { deduceFeatures } from './deduce.ts';
 import { type FeatureFamily, featureQuery, findFeatureFamily, parseFeatures } from './features.ts';
 import { linkQuery, parseInterfaceAddress, parseLink } from './link.ts';
-import type { Neighbour, Network, Route, Rule } from './model.ts';
+import { looksAt } from './looks.ts';
+import type { Neighbour, Network, Route, Rule, XdpFeatures } from './model.ts';
 import { neighbourQuery, parseNeighbour } from './neighbour.ts';
 import { parseRoute, parseRule, routeQuery } from './route.ts';
 
@@ -57,14 +59,15 @@ export async function openNetworkReader(limit: number = routeLimit): Promise<Net
     const addresses = await dump(socket, ask.addresses, [Buffer.alloc(8)], parseInterfaceAddress);
     const rules = [...(await rulesOf(socket, 4)), ...(await rulesOf(socket, 6))];
     const [four, six] = [await routesOf(4), await routesOf(6)];
-    const features = family && new Map(await featuresOf(generic, family));
+    const told: XdpFeatures | undefined = family && new Map(await featuresOf(generic, family));
     return {
       links,
       addresses,
       rules,
       routes: [...four.routes, ...six.routes],
       routesCut: four.cut || six.cut,
-      ...(features && { features }),
+      features: told ?? deduceFeatures(links, looksAt(true)),
+      deduced: told === undefined,
     };
   };
 

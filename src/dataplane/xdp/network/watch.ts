@@ -1,6 +1,9 @@
 // Tells when the host's network has changed. The kernel's events say that something is different; what, a new reading says.
+import { isDeepStrictEqual } from 'node:util';
 import { type NetlinkSocket, openNetlinkSocket } from '../../netlink/socket.ts';
+import { deduceFeatures } from './deduce.ts';
 import { findFeatureFamily } from './features.ts';
+import { looksAt } from './looks.ts';
 import type { Network } from './model.ts';
 import { openNetworkReader } from './read.ts';
 
@@ -21,6 +24,8 @@ const nextHopGroup = 32;
  * recv(2) would take one of the four which Node has for all files.
  */
 const lookEvery = 50;
+/** How often what the kernel does not tell is looked at, in ms: nobody says that a veth's peer has changed. */
+const deduceEvery = 1000;
 /** At most one part in so many of the time goes into readings, however fast routes change; a pause in ms at most. */
 const share = 10;
 const longestPause = 2000;
@@ -52,6 +57,7 @@ export async function watchNetwork(options: NetworkWatchOptions): Promise<Networ
   let closed = false;
   let due = false;
   let notBefore = 0;
+  let deduceAt = 0;
   let reading: Promise<void> | undefined;
 
   const readOnce = async (): Promise<void> => {
@@ -85,6 +91,10 @@ export async function watchNetwork(options: NetworkWatchOptions): Promise<Networ
           due = true;
         });
         if (!complete) due = true;
+      }
+      if (network.deduced && performance.now() >= deduceAt) {
+        deduceAt = performance.now() + deduceEvery;
+        due ||= !isDeepStrictEqual(deduceFeatures(network.links, looksAt(false)), network.features);
       }
     } catch (error) {
       options.onTrouble(error);

@@ -2,7 +2,15 @@
 import type { IpAddress } from '../../../../resources/address.ts';
 import type { Link, Network, Route } from '../model.ts';
 
-export const nothing: Network = { links: [], addresses: [], rules: [], routes: [], routesCut: false };
+export const nothing: Network = {
+  links: [],
+  addresses: [],
+  rules: [],
+  routes: [],
+  routesCut: false,
+  features: new Map(),
+  deduced: false,
+};
 
 /** A network card, up, unless told otherwise. */
 export function link(index: number, name: string, rest: Partial<Link> = {}): Link {
