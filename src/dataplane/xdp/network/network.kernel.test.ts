@@ -1,6 +1,7 @@
 // The host's network as read, watched and followed in a namespace of its own; its neighbour lives in another one.
 import { execa } from 'execa';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { slowness } from '../../../../test/slowness.ts';
 import type { IpAddress } from '../../../resources/address.ts';
 import { openNetlinkSocket } from '../../netlink/socket.ts';
 import { ownNetwork } from '../../nftables/testing/lab.ts';
@@ -35,8 +36,8 @@ async function offloads(setting: 'on' | 'off'): Promise<void> {
   await execa('nsenter', [`--net=/run/netns/${other}`, 'ethtool', '-K', 'far', 'gro', setting]);
 }
 
-/** An emulated guest takes its time. */
-const patience = process.env.PENSTOCK_VM === undefined ? 5000 : 25_000;
+/** Unresolved neighbours are asked for every five seconds. */
+const patience = 20_000 * slowness;
 
 /** The first answer that is not undefined; fails when patience is at its end. */
 async function until<T>(what: () => T | undefined | Promise<T | undefined>): Promise<T> {
