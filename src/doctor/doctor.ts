@@ -77,8 +77,10 @@ export async function examine({ plane, interfaces: named, agent }: Examination):
       ? fine('AGENT_UNREACHABLE', '', 'the agent runs')
       : found('AGENT_UNREACHABLE', '', agent.absent, agent.remedy),
   ];
-  const parts = [readNft(), readLinks(libc), readClock(libc), readConntrack()] as const;
-  const [nft, links, clock, conntrack] = await Promise.all(parts);
+  const parts = [readNft(), readLinks(libc), readClock(libc)] as const;
+  const [nft, links, clock] = await Promise.all(parts);
+  // After nft, whose trials make the kernel load conntrack where it is a module.
+  const conntrack = await readConntrack();
   checks.push(...judgeNft(nft));
   if (xdp) checks.push(...(await examineBpf(libc)));
 

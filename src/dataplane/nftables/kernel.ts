@@ -13,7 +13,7 @@ import {
   request,
   text,
 } from '../netlink/netlink.ts';
-import { NetlinkError, type NetlinkSocket } from '../netlink/socket.ts';
+import { NetlinkError, type NetlinkSocket, openNetlinkSocket } from '../netlink/socket.ts';
 import { ruleCount, setDefinitions, shapeVersion, tableName } from './skeleton.ts';
 import { type KernelStamp, readStamp } from './stamp.ts';
 
@@ -78,6 +78,42 @@ export function readShape(socket: NetlinkSocket): Shape {
   const stamp = readKernelStamp(socket);
   return { kind: 'current', elements, ...(stamp && { stamp }) };
 }
+
+/**
+ * Elements by set name, listed and counted, for kernels that do not tell; undefined where there are more than `most` in all.
+ * The table must exist. It has a socket of its own, because a listing ends early only so.
+ */
+export async function countElements(most: number): Promise<ReadonlyMap<string, number> | undefined> {
+  const found = new Map<string, number>();
+  let total = 0;
+  const socket = await openNetlinkSocket();
+  try {
+    for (const { name } of setDefinitions) {
+      const sequence = socket.nextSequence();
+      const type = subsystem | message.getSetElement;
+      const query = request(type, NFPROTO_INET, flags.dump, sequence, ...setOf(name));
+      let count = 0;
+      let errno = 0;
+      await socket.exchangeAsync(query, sequence, (answer) => {
+        errno ||= answer.errno ?? 0;
+        if (answer.type === messageType.error || answer.type === messageType.done) return;
+        for (const _ of eachAttribute(attributes(answer.body).get(3))) count += 1;
+        if (total + count > most) throw new TooMany();
+      });
+      if (errno !== 0) throw new NetlinkError('nf_tables', errno);
+      total += count;
+      found.set(name, count);
+    }
+    return found;
+  } catch (error) {
+    if (error instanceof TooMany) return undefined;
+    throw error;
+  } finally {
+    socket.close();
+  }
+}
+
+class TooMany extends Error {}
 
 /** The stamp alone; the table must exist. */
 export function readKernelStamp(socket: NetlinkSocket): KernelStamp | undefined {

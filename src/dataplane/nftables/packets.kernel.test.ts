@@ -194,6 +194,8 @@ describe('a bridge that shows its packets to netfilter', () => {
   it('does not disturb what machines on it ask of their own frontends', async () => {
     const { plane, stamp, knock, lab } = gateway;
     const calls = ['net.bridge.bridge-nf-call-iptables', 'net.bridge.bridge-nf-call-ip6tables'];
+    // A module on most kernels, and part of others.
+    await execa('sh', ['-c', 'modprobe br_netfilter 2>/dev/null || true']);
     await execa('sysctl', ['-qw', ...calls.map((name) => `${name}=1`)]);
     // Such a bridge takes translated packets to their machine by itself, but only so to where they came from.
     for (const port of ['tom1', 'tom2']) await execa('bridge', ['link', 'set', 'dev', port, 'hairpin', 'on']);

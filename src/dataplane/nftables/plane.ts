@@ -21,7 +21,7 @@ import { entryCounters } from './counters.ts';
 import { type Element, jsonCommands, type Operation, textCommands } from './element.ts';
 import { changeOperations, tableElements, tableEntries, tableRings } from './encode.ts';
 import { grouped } from './grouping.ts';
-import { readGeneration, readKernelStamp, readShape } from './kernel.ts';
+import { countElements, readGeneration, readKernelStamp, readShape, type Shape } from './kernel.ts';
 import { loadFresh, replaceContent, replaceEmpty, replaceTable } from './load.ts';
 import { probeFlows, probeNft, probeRuleset } from './probe.ts';
 import { prepareScratch } from './scratch.ts';
@@ -34,6 +34,8 @@ export interface NftablesOptions {
   readonly scratchDirectory?: string;
   /** `one-by-one` ends flows as on kernels before 6.11. Default: as the kernel allows. */
   readonly flowDeletion?: FlowDeletion;
+  /** `listed` counts elements as on kernels before 6.18. Default: as the kernel tells. */
+  readonly elementCounts?: 'listed';
   readonly logger: Logger;
 }
 
@@ -53,6 +55,12 @@ export const flowMarks = {
   balanced: flowClass.balanced * top,
   balancedAnyPort: flowClass.balancedAnyPort * top,
 } as const;
+
+/**
+ * Where the kernel does not tell how many elements a set holds, up to so many in all are listed and counted, in about 50 ms.
+ * More are not: listing a map is quadratic in the kernel.
+ */
+const listedAtMost = 10_000;
 
 /** From so many entries on, the first ones go into an empty table faster in two halves. */
 const fillingAtOnce = 5_000;
@@ -80,8 +88,8 @@ export class NftablesDataPlane implements DataPlane {
   #generation = -1;
   /** Known to forward nothing: no element but the stamp and the gate's. */
   #idle = false;
-  /** How many elements each set holds, as far as the kernel tells. */
-  #elements = new Map<string, number>();
+  /** How many elements each set holds; undefined where that is not known. */
+  #elements: Map<string, number> | undefined;
   #turn: Promise<unknown> = Promise.resolve();
   /** Flows that end in the background. */
   #ending: FlowSelection[] = [];
@@ -132,7 +140,7 @@ export class NftablesDataPlane implements DataPlane {
         flows,
         ...sockets,
       };
-      this.#recognize();
+      await this.#recognize();
       return { version: nft.version, ...(this.#stamp && { stamp: this.#stamp.stamp }) };
     });
   }
@@ -156,7 +164,7 @@ export class NftablesDataPlane implements DataPlane {
       else if (shape.kind === 'current') outcome = await replaceContent(context);
       else outcome = await replaceTable(context);
       this.#conclude(outcome, next);
-      this.#recognize();
+      await this.#recognize();
       if (this.#stamp?.sequence !== next.sequence) {
         throw new CommitFailed('the table was loaded but cannot be read back', 'the stamp is missing');
       }
@@ -183,7 +191,7 @@ export class NftablesDataPlane implements DataPlane {
       const growth = new Map<string, number>();
       const outcome = await this.#transact(counted(operations(change, previous, next), growth));
       this.#conclude(outcome, next);
-      for (const [set, more] of growth) this.#elements.set(set, (this.#elements.get(set) ?? 0) + more);
+      for (const [set, more] of growth) this.#elements?.set(set, (this.#elements.get(set) ?? 0) + more);
       const generation = readGeneration(questions);
       this.#generation = known && generation === this.#generation + 1 ? generation : -1;
       await this.#endFlows(flows, change.ending);
@@ -204,7 +212,7 @@ export class NftablesDataPlane implements DataPlane {
       this.#conclude(outcome, next);
       this.#idle = false;
     } finally {
-      this.#recognize();
+      await this.#recognize();
     }
   }
 
@@ -264,12 +272,13 @@ export class NftablesDataPlane implements DataPlane {
   }
 
   /** Takes what the kernel runs now as known. */
-  #recognize(): void {
+  async #recognize(): Promise<void> {
     const { questions } = this.#open();
     const generation = readGeneration(questions);
     const shape = readShape(questions);
     this.#stamp = shape.stamp;
-    this.#elements = new Map(shape.elements);
+    const elements = shape.kind === 'current' ? await this.#count(shape) : undefined;
+    this.#elements = elements && new Map(elements);
     this.#generation = shape.stamp === undefined ? -1 : generation;
   }
 
@@ -313,7 +322,29 @@ export class NftablesDataPlane implements DataPlane {
     this.#stamp = next;
   }
 
-  #verify(): Verdict {
+  /** Undefined where the kernel does not tell, and they are too many to be listed. */
+  async #count({ elements }: Shape): Promise<ReadonlyMap<string, number> | undefined> {
+    const told = elements.size > 0 && this.#options.elementCounts !== 'listed';
+    return told ? elements : countElements(listedAtMost);
+  }
+
+  /** What somebody else has added or removed, as far as it can be told. */
+  async #strangeElements(shape: Shape): Promise<string | undefined> {
+    const own = this.#elements;
+    if (own === undefined) return undefined;
+    const found = await this.#count(shape);
+    if (found === undefined) {
+      const total = own.values().reduce((sum, count) => sum + count, 0);
+      return total > listedAtMost ? undefined : `its sets hold more than the ${total} elements of ours`;
+    }
+    for (const [set, count] of found) {
+      const expected = own.get(set) ?? 0;
+      if (expected !== count) return `${set} holds ${count} elements instead of ${expected}`;
+    }
+    return undefined;
+  }
+
+  async #verify(): Promise<Verdict> {
     const { questions } = this.#open();
     const expected = this.#stamp;
     if (expected === undefined) return { kind: 'damaged', detail: 'nothing is loaded' };
@@ -334,11 +365,8 @@ export class NftablesDataPlane implements DataPlane {
     ) {
       return { kind: 'damaged', detail: `the table inet ${tableName} was loaded by somebody else` };
     }
-    for (const [set, count] of shape.elements) {
-      const own = this.#elements.get(set) ?? 0;
-      if (own !== count)
-        return { kind: 'damaged', detail: `${set} holds ${count} elements instead of ${own}` };
-    }
+    const strange = await this.#strangeElements(shape);
+    if (strange !== undefined) return { kind: 'damaged', detail: strange };
     this.#generation = generation;
     return { kind: 'intact' };
   }

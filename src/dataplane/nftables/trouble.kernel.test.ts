@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CommitFailed, DataPlaneUnavailable } from '../dataplane.ts';
+import { openNetlinkSocket } from '../netlink/socket.ts';
+import { readShape } from './kernel.ts';
 import { NftablesDataPlane } from './plane.ts';
 import { gatewayUnderTest, logger, pause } from './testing/gateway.ts';
 import { endpoint, nat, table, unchanged } from './testing/tables.ts';
@@ -77,7 +79,8 @@ describe('the first entries, when they are many', () => {
 describe('an agent that is killed', () => {
   /** Loads one entry or none, says so, and then commits so many more. */
   const killed = (modules: string, scratch: string, count: number, loaded: 'one' | 'none'): string => `
-    import { NftablesDataPlane } from '${modules}plane.ts';
+    import { readShape } from './kernel.ts';
+import { NftablesDataPlane } from '${modules}plane.ts';
     import { endpoint, nat, table, unchanged } from '${modules}testing/tables.ts';
     const logger = { warn() {}, error() {} };
     const plane = new NftablesDataPlane({ logger, scratchDirectory: '${scratch}' });
@@ -156,8 +159,13 @@ describe('an agent that is killed', () => {
 });
 
 describe('other hands on the table', () => {
-  it('are seen, whatever they do to its elements and rules', async () => {
-    const { plane, stamp, knock } = gateway;
+  it.each([
+    ['as the kernel tells', {}],
+    ['listed', { elementCounts: 'listed' }],
+  ] as const)('are seen, whatever they do to its elements and rules: numbers %s', async (_, options) => {
+    const { stamp, knock } = gateway;
+    const plane = new NftablesDataPlane({ logger, ...options });
+    await plane.open();
     await plane.load(table([one]), stamp());
     const inTable = ['inet', 'penstock'];
     const key = `${front4} . tcp . 501`;
@@ -179,6 +187,38 @@ describe('other hands on the table', () => {
       expect(await plane.verify()).toEqual({ kind: 'intact' });
       expect(await knock('tcp', front4, 501)).toBe('m1:8080');
     }
+    const other = nat(endpoint(front4, 'tcp', 502), '10.1.0.1', 8080);
+    await plane.commit({ ...unchanged, added: [other] }, stamp());
+    await execa('nft', ['add', 'table', 'inet', 'penstock_other']);
+    expect(await plane.verify()).toEqual({ kind: 'intact' });
+    await execa('nft', ['delete', 'table', 'inet', 'penstock_other']);
+    await execa('nft', [
+      'delete',
+      'element',
+      ...inTable,
+      'nat_live4',
+      `{ ${front4} . tcp . 502 . 10.1.0.1 . 8080 }`,
+    ]);
+    expect((await plane.verify()).kind).toBe('damaged');
+    await plane.close();
+  });
+
+  it('are seen in a table of more elements than are listed, where the kernel tells their numbers', async () => {
+    const { stamp } = gateway;
+    const many = Array.from({ length: 6_000 }, (_, index) =>
+      nat(endpoint(front4, 'udp', 1000 + index), '10.1.0.1', 8080),
+    );
+    const socket = await openNetlinkSocket();
+    for (const elementCounts of ['told', 'listed'] as const) {
+      const plane = new NftablesDataPlane({ logger, ...(elementCounts === 'listed' && { elementCounts }) });
+      await plane.open();
+      await plane.load(table(many), stamp());
+      const told = elementCounts === 'told' && readShape(socket).elements.size > 0;
+      await execa('nft', ['delete', 'element', 'inet', 'penstock', 'nat4', `{ ${front4} . udp . 1000 }`]);
+      expect((await plane.verify()).kind).toBe(told ? 'damaged' : 'intact');
+      await plane.close();
+    }
+    socket.close();
   });
 
   it('are seen when they are another agent', async () => {
@@ -238,7 +278,8 @@ echo "$input" | ${real} "$@"`;
     const modules = new URL('./', import.meta.url).pathname;
     await writeFile(
       program,
-      `import { NftablesDataPlane } from '${modules}plane.ts';
+      `import { readShape } from './kernel.ts';
+import { NftablesDataPlane } from '${modules}plane.ts';
        const error = await new NftablesDataPlane({ logger: { warn() {}, error() {} } }).open().catch((error) => error);
        console.log(JSON.stringify(error.findings.map(({ code }) => code)));`,
     );
