@@ -24,7 +24,7 @@ export interface Unpacked {
 
 export const cacheDirectory = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'penstock');
 const kernelDirectory = join(cacheDirectory, 'kernels');
-const remedy = 'set XDG_CACHE_HOME to a directory on another file system';
+export const cacheRemedy = 'set XDG_CACHE_HOME to a directory on another file system';
 
 /** The newest package of a kernel; downloaded and unpacked when that has not been done. */
 export async function obtain(
@@ -35,7 +35,7 @@ export async function obtain(
   const known = await remembered(kernel);
   if (known !== undefined) return known;
   await mkdir(kernelDirectory, { recursive: true }).catch((error: Error) => {
-    throw new Trouble(`The cache ${kernelDirectory} cannot be made (${error.message}); ${remedy}.`);
+    throw new Trouble(`The cache ${kernelDirectory} cannot be made (${error.message}); ${cacheRemedy}.`);
   });
   return await locked(join(kernelDirectory, 'lock'), signal, async () => {
     const wanted = await newestPackage(kernel, say, signal);
@@ -145,7 +145,7 @@ async function unpack(
   for (const entry of await readdir(kernelDirectory)) {
     if (entry.startsWith('unpacking-')) await rm(join(kernelDirectory, entry), { recursive: true });
   }
-  await needSpace(kernelDirectory, wanted.size + wanted.installedSize + 64 * 1024 * 1024, remedy);
+  await needSpace(kernelDirectory, wanted.size + wanted.installedSize + 64 * 1024 * 1024, cacheRemedy);
   const work = await mkdtemp(join(kernelDirectory, 'unpacking-'));
   try {
     say(`downloading ${wanted.name} ${wanted.version}, ${Math.ceil(wanted.size / 1_000_000)} MB`);

@@ -46,6 +46,9 @@ function inSmall(path: string, mebibytes: number): readonly string[] {
   return ['unshare', '--mount', 'sh', '-c', script, path];
 }
 
+/** Far longer than it takes, also on a busy machine. */
+const patience = { timeout: 60_000 };
+
 /** Still until it is told to run, which nobody does: hangs before its first instruction. */
 const hung = ['--qemu', '-S'];
 
@@ -191,7 +194,7 @@ describe('the runner is ended', () => {
     ['SIGHUP', 129],
   ] as const)('by %s while the guest hangs', async (name, status) => {
     const runner = await Runner.start(['run', ...hung, '--', 'true']);
-    await expect.poll(() => runner.processes()).not.toEqual([]);
+    await expect.poll(() => runner.processes(), patience).not.toEqual([]);
     runner.process.kill(name);
     expect((await runner.process).exitCode).toBe(status);
     expect(await runner.leftovers()).toEqual([]);
@@ -199,10 +202,10 @@ describe('the runner is ended', () => {
 
   it('by SIGKILL: the guest ends with it, though nobody is left to end it', async () => {
     const runner = await Runner.start(['run', ...hung, '--', 'true']);
-    await expect.poll(() => runner.processes()).not.toEqual([]);
+    await expect.poll(() => runner.processes(), patience).not.toEqual([]);
     runner.process.kill('SIGKILL');
     await runner.process;
-    await expect.poll(() => runner.processes()).toEqual([]);
+    await expect.poll(() => runner.processes(), patience).toEqual([]);
     // Its files are all that is left.
     expect(await runner.leftovers()).toHaveLength(1);
   });

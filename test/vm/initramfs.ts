@@ -14,7 +14,8 @@ import {
 } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { execa } from 'execa';
-import type { Unpacked } from './cache.ts';
+import { cacheRemedy, type Unpacked } from './cache.ts';
+import { needSpace } from './space.ts';
 import { find } from './tools.ts';
 import { Trouble } from './trouble.ts';
 
@@ -34,6 +35,7 @@ export async function initramfs(kernel: Unpacked, program: string, signal: Abort
   const file = join(kernel.directory, name);
   if ((await readdir(kernel.directory)).includes(name)) return file;
 
+  await needSpace(kernel.directory, 64 * 1024 * 1024, cacheRemedy);
   const work = await mkdtemp(join(kernel.directory, 'making-'));
   try {
     const tree = join(work, 'tree');

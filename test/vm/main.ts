@@ -101,6 +101,8 @@ program
     process.chdir(root);
     const all = cells(options.kernel.length === 0 ? kernels : options.kernel, chosen);
     const outcomes = await runMatrix(all, options.jobs, say, interrupted.signal);
+    // Whoever wants JSON likes to see the table all the same.
+    if (options.output === 'json') process.stderr.write(`${table(outcomes)}\n`);
     print(options.output === 'json' ? JSON.stringify(outcomes, null, 2) : table(outcomes));
     if (outcomes.length === 0 || outcomes.some(({ failure }) => failure !== undefined)) process.exitCode = 1;
   });

@@ -11,6 +11,8 @@ export function qemu(args: readonly string[], signal: AbortSignal, taps = 0) {
   const network = taps === 0 ? [] : ['unshare', '--net', '--', wires, `${taps}`];
   return execa('setpriv', ['--pdeathsig', 'KILL', '--', ...network, 'qemu-system-x86_64', ...args], {
     cancelSignal: signal,
+    // Ctrl-C in a terminal is for us alone: we end it when we have understood.
+    detached: true,
     forceKillAfterDelay: false,
     killSignal: 'SIGKILL',
     reject: false,

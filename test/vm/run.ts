@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import type { Writable } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import { accelerator } from './accelerator.ts';
 import { obtain, type Unpacked } from './cache.ts';
 import { commandScript } from './command.ts';
@@ -53,6 +54,7 @@ const guest = (name: string) => new URL(`guest/${name}`, import.meta.url).pathna
  */
 export async function run(order: Order, streams: Streams, signal: AbortSignal): Promise<number> {
   await needTools();
+  needShortPath();
   await needSpace(tmpdir(), temporarySpace, 'set TMPDIR to a directory on another file system');
   const kernel = await obtain(order.kernel, streams.say, signal);
   const boot = {
@@ -65,6 +67,15 @@ export async function run(order: Order, streams: Streams, signal: AbortSignal): 
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+/** The address of a Unix socket has room for 107 bytes. */
+function needShortPath(): void {
+  const path = join(tmpdir(), 'penstock-vm-XXXXXX/stdout');
+  if (Buffer.byteLength(path) <= 107) return;
+  throw new Trouble(
+    `The temporary directory ${tmpdir()} has too long a name for sockets in it; set TMPDIR to a shorter one.`,
+  );
 }
 
 type Boot = Pick<Parameters<typeof machineArguments>[0], 'initramfs' | 'accelerator'>;
@@ -116,8 +127,8 @@ async function runIn(
     const status = await Promise.race([statuses, machine.then(() => undefined)]);
     ended.abort();
     const { stderr, exitCode } = await machine;
-    await Promise.all(ports.map((port) => port.close()));
     signal.throwIfAborted();
+    await Promise.all(ports.map((port) => port.close()));
     if (status !== undefined) {
       if (status[0] !== 0)
         streams.say(`exit status ${status[0]}; kernel log: ${await keepLog(log, order.kernel.name)}`);
@@ -130,39 +141,41 @@ async function runIn(
   } finally {
     ended.abort();
     await machine;
-    for (const port of ports) await port.close();
+    for (const port of ports) port.abandon();
   }
 }
 
 interface Port {
   readonly path: string;
   readonly status: Promise<number>;
-  /** Resolves when all that came has been passed on. */
+  /** Resolves when all that came has been passed on; the guest must have ended. */
   readonly close: () => Promise<void>;
+  /** Passes on no more. */
+  readonly abandon: () => void;
 }
 
 /** A socket for QEMU to connect to, and the way from there to a stream of ours. */
 async function listen(path: string, stream: UntilMark, to: Writable): Promise<Port> {
+  const abandon = () => {
+    stream.unpipe(to).resume();
+    server.close();
+  };
   // When the one who reads us has gone, the command goes on; its exit status still counts.
   to.once('error', () => stream.unpipe(to).resume());
   stream.pipe(to, { end: false });
-  const finished = once(stream, 'end');
+  const passedOn = finished(stream);
+  let came = false;
   const server = createServer((socket) => {
+    came = true;
     socket.on('error', () => stream.end());
     socket.pipe(stream);
   }).listen(path);
   await once(server, 'listening');
   const close = async () => {
-    // A guest that never came leaves the stream open.
-    if (!server.listening) return;
-    const connections = await new Promise<number>((resolve) => {
-      server.getConnections((_error, count) => resolve(count ?? 0));
-    });
-    if (connections === 0 && !stream.writableEnded) stream.end();
-    server.close();
-    await finished;
+    if (!came) stream.end();
+    await passedOn;
   };
-  return { path, status: stream.status, close };
+  return { path, status: stream.status, close, abandon };
 }
 
 async function failure(order: Order, log: string, late: boolean): Promise<Trouble> {
