@@ -1,10 +1,12 @@
 // The fast way decides what the careful way decides: the same frames through both, with changes of the rules in between.
 import { randomInt } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { slowness } from '../slowness.ts';
 import { explain } from './frame/dissect.ts';
 import { encode } from './frame/encode.ts';
 import { type Material, mutate } from './fuzz/mutate.ts';
 import { Random } from './fuzz/random.ts';
+import { portion } from './portion.ts';
 import { allRows } from './rows/all.ts';
 import { Gateway } from './world/gateway.ts';
 import { physicalOf } from './world/places.ts';
@@ -12,7 +14,7 @@ import { any, balanced, balancedAny, front, twin, type Variation, web } from './
 
 /** `PENSTOCK_SEED` repeats a run. */
 const seed = Number(process.env.PENSTOCK_SEED ?? randomInt(2 ** 32));
-const rounds = 60;
+const rounds = Math.max(12, 60 * portion);
 const perRound = 4000;
 
 /** What comes in by `still` goes on or not by whether a next hop is remembered, which is a matter of milliseconds. */
@@ -55,7 +57,7 @@ afterAll(() => {
   careful?.close();
 });
 
-it(`gives the same frames, verdicts and counts (seed ${seed})`, { timeout: 300_000 }, async () => {
+it(`gives the same frames, verdicts and counts (seed ${seed})`, { timeout: 300_000 * slowness }, async () => {
   const random = new Random(seed);
   const tally = new Map<string, number>();
   for (let round = 0; round < rounds; round += 1) {

@@ -1,11 +1,13 @@
 // A million mutated frames: what is not ours comes back as it was, and what is translated is translated rightly.
 import { randomInt } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { slowness } from '../slowness.ts';
 import { dissect, explain } from './frame/dissect.ts';
 import { encode } from './frame/encode.ts';
 import { judgeOf } from './fuzz/judge.ts';
 import { type Material, mutate } from './fuzz/mutate.ts';
 import { Random } from './fuzz/random.ts';
+import { portion } from './portion.ts';
 import { allRows } from './rows/all.ts';
 import type { Sent } from './rows/row.ts';
 import { Gateway } from './world/gateway.ts';
@@ -25,7 +27,7 @@ import {
 
 /** `PENSTOCK_SEED` repeats a run. */
 const seed = Number(process.env.PENSTOCK_SEED ?? randomInt(2 ** 32));
-const count = 1_000_000;
+const count = 1_000_000 * portion;
 /** Flows and clients are forgotten so often, and hops remembered or asked for. */
 const round = 10_000;
 
@@ -64,7 +66,7 @@ afterAll(() => {
   gateway?.close();
 });
 
-it(`survives a million mutated frames (seed ${seed})`, { timeout: 300_000 }, async () => {
+it(`survives ${count} mutated frames (seed ${seed})`, { timeout: 300_000 * slowness }, async () => {
   const random = new Random(seed);
   const judge = judgeOf(gateway.table);
   const tally = { XDP_PASS: 0, XDP_TX: 0, XDP_REDIRECT: 0, XDP_DROP: 0, XDP_ABORTED: 0, marked: 0 };
@@ -87,10 +89,10 @@ it(`survives a million mutated frames (seed ${seed})`, { timeout: 300_000 }, asy
   expect(tally.XDP_PASS - tally.marked).toBeGreaterThan(count / 4);
 });
 
-it(`leaves frames alone that begin nowhere (seed ${seed})`, { timeout: 60_000 }, async () => {
+it(`leaves frames alone that begin nowhere (seed ${seed})`, { timeout: 60_000 * slowness }, async () => {
   const random = new Random(seed);
   const device: DeviceName = 'wan';
-  for (let index = 0; index < 50_000; index += 1) {
+  for (let index = 0; index < 50_000 * portion; index += 1) {
     const noise = Uint8Array.from({ length: 18 + random.below(200) }, () => random.below(256));
     if (index % 2 === 0) noise.set([0x02, 0, 0, 0, 1, 1], 0);
     if (index % 4 < 2)

@@ -11,9 +11,11 @@ import { Image } from '../../src/dataplane/xdp/memory/image.ts';
 import * as layout from '../../src/dataplane/xdp/memory/layout.ts';
 import { mapNames } from '../../src/dataplane/xdp/memory/map-memory.ts';
 import type { Shape } from '../../src/dataplane/xdp/memory/shape.ts';
+import { slowness } from '../slowness.ts';
 import { Random } from './fuzz/random.ts';
 import { type Looker, openLooker, type Sights } from './hammer/looker.ts';
 import { Pairs } from './hammer/pairs.ts';
+import { portion } from './portion.ts';
 import { memoryOf } from './world/tables.ts';
 
 const instance = '00000000000000d1';
@@ -50,14 +52,14 @@ beforeEach(() => {
 
 describe(`commits (seed ${seed})`, () => {
   it('become visible at one instant: thousands of them, millions of looks', {
-    timeout: 300_000,
+    timeout: 300_000 * slowness,
   }, async () => {
     const image = await attach();
     const random = new Random(seed);
     const pairs = new Pairs(random);
     const stop = looker.start(2);
     try {
-      for (let revision = 1; revision <= 2000 || looked() < 3_000_000; revision += 1) {
+      for (let revision = 1; revision <= 2000 * portion || looked() < 3_000_000 * portion; revision += 1) {
         await image.stage(pairs.change(random.below(20) === 0 ? 100 : 1 + random.below(6)));
         // One change in ten is taken back, and nobody may see any of it.
         if (random.below(10) === 0) {
@@ -71,13 +73,15 @@ describe(`commits (seed ${seed})`, () => {
       await stop();
     }
     expect(seen()).toMatchObject({ mixed: 0, astray: 0, dead: 0 });
-    expect(seen().both).toBeGreaterThan(1_000_000);
-    expect(seen().neither).toBeGreaterThan(100_000);
+    expect(seen().both).toBeGreaterThan(1_000_000 * portion);
+    expect(seen().neither).toBeGreaterThan(100_000 * portion);
     for (const kind of ['added', 'replaced', 'removed'] as const)
-      expect(pairs.tally[kind]).toBeGreaterThan(500);
+      expect(pairs.tally[kind]).toBeGreaterThan(500 * portion);
   });
 
-  it('are whole or not there when the agent is killed in their midst', { timeout: 300_000 }, async () => {
+  it('are whole or not there when the agent is killed in their midst', {
+    timeout: 300_000 * slowness,
+  }, async () => {
     const random = new Random(seed);
     let unfinished = 0;
     let finished = 0;
@@ -85,7 +89,7 @@ describe(`commits (seed ${seed})`, () => {
     try {
       for (let turn = 0; (turn < 12 || unfinished < 5) && turn < 60; turn += 1) {
         const epoch = control().getUint32(layout.control.epoch, true);
-        await changeUntilKilled(random.below(2 ** 31), 5 + random.below(60));
+        await changeUntilKilled(random.below(2 ** 31), (5 + random.below(60)) * slowness);
         if (control().getUint32(layout.control.epoch, true) > epoch) finished += 1;
         if (staged() > 0) unfinished += 1;
         const image = await attach();
@@ -99,10 +103,10 @@ describe(`commits (seed ${seed})`, () => {
     // Else the agents were killed at the wrong time.
     expect(unfinished).toBeGreaterThanOrEqual(5);
     expect(finished).toBeGreaterThanOrEqual(5);
-    expect(seen().both).toBeGreaterThan(100_000);
+    expect(seen().both).toBeGreaterThan(100_000 * portion);
   });
 
-  it('would be seen by halves without versions', { timeout: 120_000 }, async () => {
+  it('would be seen by halves without versions', { timeout: 120_000 * slowness }, async () => {
     const image = await attach();
     const pairs = new Pairs(new Random(seed));
     pairs.change(200);
