@@ -6,6 +6,7 @@ import type { Answer, GatewayClient, Message } from '../../src/wire/client.ts';
 import type { Lab } from '../lab/lab.ts';
 import { namespacePath } from '../lab/topology.ts';
 import type { Traffic } from '../lab/traffic/traffic.ts';
+import { slowness } from '../slowness.ts';
 import { front, members, otherFront, tcp, udp, webAndDns } from './support/declare.ts';
 import { attachLink, attachProgram, type Place } from './support/foreign-program.ts';
 import { connect, put } from './support/gateway.ts';
@@ -129,7 +130,7 @@ describe('interfaces', () => {
       'ip address add 192.0.2.10/24 dev peer0',
       `ip route add ${otherFront[4]} via 192.0.2.1 src 192.0.2.10`,
     );
-    await expect.poll(running, { timeout: 15_000 }).toEqual(['lan0', 'new0', 'wan0']);
+    await expect.poll(running, { timeout: 15_000 * slowness }).toEqual(['lan0', 'new0', 'wan0']);
     expect(await interfaces()).toEqual([
       'lan0: native',
       expect.stringMatching(/^new0: generic, .*queues/),
@@ -142,19 +143,19 @@ describe('interfaces', () => {
 
     // To another network, where our mappings are nobody's.
     await onGateway(`ip link set new0 netns ${lab.namespace('client')}`);
-    await expect.poll(running, { timeout: 15_000 }).toEqual(['lan0', 'wan0']);
+    await expect.poll(running, { timeout: 15_000 * slowness }).toEqual(['lan0', 'wan0']);
     await expect
-      .poll(() => onClient('ip -details link show new0'), { timeout: 15_000 })
+      .poll(() => onClient('ip -details link show new0'), { timeout: 15_000 * slowness })
       .not.toContain('prog/xdp');
-    await expect.poll(interfaces, { timeout: 15_000 }).toEqual(['lan0: native', 'wan0: native']);
+    await expect.poll(interfaces, { timeout: 15_000 * slowness }).toEqual(['lan0: native', 'wan0: native']);
     // Back, then gone for good.
     await onClient(`ip link set new0 netns ${lab.namespace('gateway')}`);
     await onGateway('ip link set new0 up', 'ip address add 192.0.2.1/24 dev new0');
-    await expect.poll(running, { timeout: 15_000 }).toEqual(['lan0', 'new0', 'wan0']);
+    await expect.poll(running, { timeout: 15_000 * slowness }).toEqual(['lan0', 'new0', 'wan0']);
     await onClient(`ip route replace ${otherFront[4]} via 192.0.2.1 src 192.0.2.10`);
     expect(machines(await traffic.ask([web]))).toEqual(['b2']);
     await onGateway('ip link delete new0');
-    await expect.poll(interfaces, { timeout: 15_000 }).toEqual(['lan0: native', 'wan0: native']);
+    await expect.poll(interfaces, { timeout: 15_000 * slowness }).toEqual(['lan0: native', 'wan0: native']);
     expect(machines(await traffic.ask([web]))).toEqual(['b2']);
     expect((await status()).warnings).toEqual([]);
   });
@@ -167,14 +168,14 @@ describe('interfaces', () => {
     expect(await running()).toEqual(['extra0', 'lan0', 'wan0']);
     await onGateway('ip link delete extra0');
     await expect
-      .poll(interfaces, { timeout: 15_000 })
+      .poll(interfaces, { timeout: 15_000 * slowness })
       .toEqual(['extra0: off, there is no such interface any more', 'lan0: native', 'wan0: native']);
     await onGateway('nft delete table inet penstock');
     await expect
-      .poll(async () => (await status()).warnings.map(({ code }) => code), { timeout: 15_000 })
+      .poll(async () => (await status()).warnings.map(({ code }) => code), { timeout: 15_000 * slowness })
       .toEqual(['DATA_PLANE_REPAIRED']);
     await onGateway('ip link add extra0 type veth peer name extra1', 'ip link set extra0 up');
-    await expect.poll(running, { timeout: 15_000 }).toEqual(['extra0', 'lan0', 'wan0']);
+    await expect.poll(running, { timeout: 15_000 * slowness }).toEqual(['extra0', 'lan0', 'wan0']);
     await onGateway('ip link delete extra0');
     // Moved away while no agent runs.
     await onGateway('ip link add away0 type veth peer name away1', 'ip link set away0 up');
@@ -202,13 +203,13 @@ describe('interfaces', () => {
     };
     const foreign = await take();
     await expect
-      .poll(interfaces, { timeout: 15_000 })
+      .poll(interfaces, { timeout: 15_000 * slowness })
       .toEqual(['lan0: native', expect.stringMatching(/^wan0: off, wan0 has an XDP program already/)]);
     // Nftables alone does it meanwhile.
     const web = { scheme: 'http', address: front[4], port: 501 } as const;
     expect(machines(await traffic.ask([web]))).toEqual(['b2']);
     await foreign[Symbol.asyncDispose]();
-    await expect.poll(interfaces, { timeout: 15_000 }).toEqual(['lan0: native', 'wan0: native']);
+    await expect.poll(interfaces, { timeout: 15_000 * slowness }).toEqual(['lan0: native', 'wan0: native']);
     expect(machines(await traffic.ask([web]))).toEqual(['b2']);
   });
 });
@@ -263,7 +264,7 @@ describe('damage is named and mended within seconds, and flows go on:', () => {
     await steady.expectUntouched(async () => {
       await damage();
       await expect
-        .poll(async () => (await warned()).replace(before, ''), { timeout: 15_000 })
+        .poll(async () => (await warned()).replace(before, ''), { timeout: 15_000 * slowness })
         .toMatch(message);
     });
     expect(await running()).toEqual(['lan0', 'wan0']);

@@ -8,6 +8,7 @@ import type { GatewayClient, Message } from '../../src/wire/client.ts';
 import { memberAddress } from '../bench/declaration.ts';
 import type { Lab } from '../lab/lab.ts';
 import type { Traffic } from '../lab/traffic/traffic.ts';
+import { slowness } from '../slowness.ts';
 import { type Family, front, members, tcp, udp, webAndDns } from './support/declare.ts';
 import { connect, listMappings, put } from './support/gateway.ts';
 import { upLab } from './support/lab.ts';
@@ -120,7 +121,7 @@ describe('a restart', () => {
         const acknowledged = (): number => writers.reduce((sum, writer) => sum + writer.acknowledged, 0);
         const enough = acknowledged() + 10;
         const changing = writers.map((writer) => ask((client) => writer.run(client)));
-        await expect.poll(acknowledged, { interval: 1, timeout: 20_000 }).toBeGreaterThan(enough);
+        await expect.poll(acknowledged, { interval: 1, timeout: 20_000 * slowness }).toBeGreaterThan(enough);
         await lab.killAgent();
         await Promise.all(changing);
         await lab.startAgent();

@@ -6,6 +6,7 @@ import type { Answer, GatewayClient, Message } from '../../src/wire/client.ts';
 import type { Lab } from '../lab/lab.ts';
 import { pinFolder } from '../lab/pins.ts';
 import type { Traffic } from '../lab/traffic/traffic.ts';
+import { slowness } from '../slowness.ts';
 import { front, members, tcp, udp, webAndDns } from './support/declare.ts';
 import { Flows } from './support/flows.ts';
 import { connect, put } from './support/gateway.ts';
@@ -194,7 +195,7 @@ describe('a program that somebody takes away', () => {
     const folder = await pinFolder(lab.namespace('gateway'));
     await rm(join(folder ?? '', 'links'), { recursive: true });
     await expect
-      .poll(async () => (await status()).warnings.map(({ code }) => code), { timeout: 15_000 })
+      .poll(async () => (await status()).warnings.map(({ code }) => code), { timeout: 15_000 * slowness })
       .toEqual(['DATA_PLANE_REPAIRED']);
     expect(Object.keys(await programs(lab)).toSorted()).toEqual(['lan0', 'wan0']);
     expect(await forwards()).toBe(true);
