@@ -89,6 +89,19 @@ describe('XDP on an interface', () => {
     expect(judge('').map(([code, , status]) => [code, status])).toEqual([['XDP_GENERIC_ONLY', 'unknown']]);
   });
 
+  it('goes by what the plane deduces of sending where the kernel does not tell', () => {
+    const { xdp: _, ...old } = eth0;
+    const judge = (one: Partial<Interface>) =>
+      troubles(judgeXdpInterface({ ...old, ...one }, surroundings)).map(([code, , status]) => [code, status]);
+    expect(judge({ deduced: { sends: true } })).toEqual([]);
+    expect(judge({ deduced: { sends: false, doubt: 'who knows' } })).toEqual([
+      ['XDP_TRANSMIT_MISSING', 'info'],
+    ]);
+    expect(judge({ kind: 'veth', driver: 'veth', deduced: { sends: false } })).toEqual([
+      ['XDP_TRANSMIT_MISSING', 'warning'],
+    ]);
+  });
+
   it('names the ports of a bond that lack it', () => {
     const port = (name: string, native: boolean) => ({
       ...eth0,

@@ -75,6 +75,8 @@ export interface Interface {
   readonly program?: AttachedProgram;
   /** Absent where the kernel does not tell. */
   readonly xdp?: XdpFeatures;
+  /** What is known all the same of whether frames of other interfaces may be sent from it. Absent where the kernel tells. */
+  readonly deduced?: { readonly sends: boolean; readonly doubt?: string };
   readonly offloads?: Offloads;
   readonly channels?: Channels;
   /** Absent for all but veth, and where it is out of reach. */
@@ -218,10 +220,15 @@ function judgeDriver(one: Interface): readonly Check[] {
 }
 
 function judgeTransmit(one: Interface): readonly Check[] {
-  const { name, kind, xdp } = one;
-  if (xdp === undefined || !xdp.native) return [];
+  const { name, kind, xdp, deduced } = one;
+  if (!isNative(one) || (xdp === undefined && deduced === undefined)) return [];
   const code = 'XDP_TRANSMIT_MISSING';
-  if (xdp.transmit) return [fine(code, name, 'takes frames that XDP sends')];
+  if (deduced?.doubt !== undefined) {
+    const remedy =
+      'boot a kernel that tells (Linux 6.3 or later); until then packets that leave here are routed';
+    return [found(code, name, deduced.doubt, remedy, 'info')];
+  }
+  if (xdp?.transmit ?? deduced?.sends) return [fine(code, name, 'takes frames that XDP sends')];
   if (kind !== 'veth') {
     const message = `the driver ${one.driver} takes no frames that XDP sends from other interfaces`;
     const remedy =

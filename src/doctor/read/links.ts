@@ -1,4 +1,6 @@
 // The host's interfaces: from ip(8), the drivers, and the network namespaces of veth peers.
+import type { XdpFeatures } from '../../dataplane/xdp/network/model.ts';
+import { openNetworkReader } from '../../dataplane/xdp/network/read.ts';
 import type { Interface, Peer } from '../judge/interface.ts';
 import { askDriver, type DriverFacts } from './ethtool.ts';
 import { askIp, field, listOf, numberOf, textOf } from './ip.ts';
@@ -14,6 +16,7 @@ export async function readInterfaces(libc: Libc | undefined): Promise<readonly I
     namespaceNames(),
   ]);
   const features = libc === undefined ? undefined : await readXdpFeatures().catch(() => undefined);
+  const deduced = libc === undefined || features !== undefined ? undefined : await deducedFeatures();
   const routed = new Set([...routes4, ...routes6].flatMap(devicesOf));
   const nameOf = new Map(links.map((link) => [numberOf(link, 'ifindex'), textOf(link, 'ifname')]));
   const interfaces: Interface[] = [];
@@ -24,6 +27,7 @@ export async function readInterfaces(libc: Libc | undefined): Promise<readonly I
     const kind = textOf(link, 'linkinfo', 'info_kind');
     const program = programOf(link);
     const xdp = features?.get(ifindex);
+    const known = deduced?.get(ifindex);
     const driver: DriverFacts = libc === undefined ? { driver: '' } : askDriver(libc, name);
     const peer = kind === 'veth' ? await readPeer(libc, link, links, names) : undefined;
     interfaces.push({
@@ -43,10 +47,22 @@ export async function readInterfaces(libc: Libc | undefined): Promise<readonly I
       ),
       ...(program === undefined ? {} : { program }),
       ...(xdp === undefined ? {} : { xdp }),
+      ...(known === undefined ? {} : { deduced: known }),
       ...(peer === undefined ? {} : { peer }),
     });
   }
   return interfaces;
+}
+
+/** As the XDP plane takes it, where the kernel does not tell. */
+async function deducedFeatures(): Promise<XdpFeatures | undefined> {
+  try {
+    const reader = await openNetworkReader();
+    const network = await reader.read().finally(() => reader.close());
+    return network.deduced ? network.features : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** For a veth ip(8) gives its peer as `link`, which is not below it. */
