@@ -8,6 +8,7 @@ import { slowness } from './test/slowness.ts';
 /** All end-to-end tests with an agent whose data plane can be chosen. */
 const onEachDataPlane = [
   'test/e2e/bad-input.test.ts',
+  'test/e2e/brief.test.ts',
   'test/e2e/changes.test.ts',
   'test/e2e/cli.test.ts',
   'test/e2e/durability.test.ts',
