@@ -14,7 +14,7 @@ import { notifyServiceManager } from './service-manager.ts';
 import { penstockVersion } from './version.ts';
 
 export interface AgentOptions
-  extends Pick<DataPlaneOptions, 'dataplane' | 'interfaces' | 'flowTableSize' | 'object'> {
+  extends Pick<DataPlaneOptions, 'dataplane' | 'flowtable' | 'interfaces' | 'flowTableSize' | 'object'> {
   /** Holds `penstock.db`; made when missing. */
   readonly stateDirectory: string;
   /** `unix:/path`, `host:port` or `tcp://host:port`. */

@@ -5,6 +5,8 @@ import type { Logger } from '../telemetry/logger.ts';
 
 export interface DataPlaneOptions {
   readonly dataplane: DataPlaneName;
+  /** For nftables: whether established flows take a flowtable, where the kernel has one. */
+  readonly flowtable: 'auto' | 'off';
   /** For XDP: where packets are taken from. `auto`: all interfaces that routes to clients and machines lead over. */
   readonly interfaces: readonly string[] | 'auto';
   /** For XDP: how many flows of balanced and other tracked rules can be kept, at least 1. */
@@ -21,15 +23,15 @@ export interface DataPlaneOptions {
 export type DataPlaneName = 'nftables' | 'xdp';
 
 export async function createDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
-  const { dataplane, scratchDirectory, logger } = options;
+  const { dataplane, flowtable, scratchDirectory, logger } = options;
   switch (dataplane) {
     case 'nftables': {
       const { NftablesDataPlane } = await import('../dataplane/nftables/plane.ts');
-      return new NftablesDataPlane({ logger, scratchDirectory });
+      return new NftablesDataPlane({ logger, scratchDirectory, flowtable });
     }
     case 'xdp': {
       const { XdpDataPlane } = await import('../dataplane/xdp/plane.ts');
-      const { dataplane: _, ...rest } = options;
+      const { dataplane: _, flowtable: __, ...rest } = options;
       return new XdpDataPlane(rest);
     }
   }

@@ -663,6 +663,8 @@ describe('the command', () => {
     [['--dataplane', 'magic']],
     [['--interface', 'eth0']],
     [['--flow-table-size', '4096']],
+    [['--flowtable', 'on']],
+    [['--dataplane', 'xdp', '--flowtable', 'auto']],
     [['--dataplane', 'xdp', '--interface', 'a/b']],
     [['--dataplane', 'xdp', '--interface', 'sixteen-letters0']],
     [['--dataplane', 'xdp', '--interface', '']],

@@ -68,7 +68,10 @@ export type Verdict =
   /** Our state is gone or not ours any more; `load` repairs it. `detail` says what was seen. */
   | { readonly kind: 'damaged'; readonly detail: string };
 
-/** Packets and bytes are both directions; all three since the entry got its present target. */
+/**
+ * Packets and bytes are both directions; all three since the entry got its present target. Where established flows take a
+ * fast path that cannot count by entry, their packets are left out, and a note of `report` says so.
+ */
 export interface Counters {
   readonly packets: number;
   readonly bytes: number;

@@ -55,6 +55,11 @@ export const catalogue = {
     about: 'conntrack netlink',
     why: 'flows of a removed mapping are ended through it',
   },
+  FLOWTABLE_MISSING: {
+    severity: 'info',
+    about: 'flowtable',
+    why: 'established flows can bypass the rules in a flowtable, which costs several times less for every packet',
+  },
   LIBBPF_MISSING: { severity: 'error', about: 'libbpf', why: 'the XDP program is loaded through libbpf' },
   BPF_MISSING: {
     severity: 'error',

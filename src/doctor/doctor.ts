@@ -3,16 +3,17 @@ import { availableParallelism } from 'node:os';
 import { execa } from 'execa';
 import { type FlowDeletion, flowsOver } from '../dataplane/conntrack/flows.ts';
 import { openNetlinkSocket } from '../dataplane/netlink/socket.ts';
+import { presentDevices, refusedFastPath } from '../dataplane/nftables/fast-path.ts';
 import { flowMarks } from '../dataplane/nftables/plane.ts';
 import { probeFlows, probeNft, probeRuleset } from '../dataplane/nftables/probe.ts';
 import { possibleCpus } from '../dataplane/xdp/settings.ts';
-import { asRoot, type Check, fine, found, read, type Status, unread } from './check.ts';
+import { asRoot, type Check, fine, found, type Reading, read, type Status, unread } from './check.ts';
 import { judgeBpf, judgeBpffs, judgeLibbpf } from './judge/bpf.ts';
 import { judgeClock } from './judge/clock.ts';
 import { judgeConntrack } from './judge/conntrack.ts';
 import { type Interface, judgeXdpInterface } from './judge/interface.ts';
 import { judgeMachines, judgeNeighbourTable, type Machine } from './judge/machines.ts';
-import { judgeNft, type NftFacts } from './judge/nft.ts';
+import { type FlowtableFacts, judgeFlowtable, judgeNft, type NftFacts } from './judge/nft.ts';
 import { judgeMerging, judgeQueues, judgeVethChecksum } from './judge/offloads.ts';
 import { judgeBridges, judgeSettings, settingNames } from './judge/settings.ts';
 import { tryBpf } from './read/bpf.ts';
@@ -82,6 +83,7 @@ export async function examine({ plane, interfaces: named, agent }: Examination):
   // After nft, whose trials make the kernel load conntrack where it is a module.
   const conntrack = await readConntrack();
   checks.push(...judgeNft(nft));
+  if (!xdp && nft.version !== undefined) checks.push(...judgeFlowtable(await readFlowtable(root)));
   if (xdp) checks.push(...(await examineBpf(libc)));
 
   let looked: readonly Interface[] = [];
@@ -141,6 +143,17 @@ async function readNft(): Promise<NftFacts> {
     ...(flowDeletion && { flowDeletion }),
     findings,
   };
+}
+
+async function readFlowtable(root: boolean): Promise<Reading<FlowtableFacts>> {
+  if (!root) return unread('only root can try whether the kernel takes a flowtable', asRoot);
+  try {
+    const devices = await presentDevices();
+    const refusal = await refusedFastPath(devices);
+    return read({ devices, ...(refusal !== undefined && { refusal }) });
+  } catch (error) {
+    return unread(words(error));
+  }
 }
 
 async function readLinks(

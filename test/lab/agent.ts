@@ -7,7 +7,7 @@ import { execa } from 'execa';
 import { slowness } from '../slowness.ts';
 import { startDaemon } from './daemon.ts';
 import { isRunning, killProcesses, type Process } from './processes.ts';
-import { type DataPlane, runtimeDirectory } from './record.ts';
+import { type LabRecord, runtimeDirectory } from './record.ts';
 import { namespaceOf } from './topology.ts';
 
 export const penstock = join(import.meta.dirname, '../../scripts/penstock');
@@ -25,14 +25,17 @@ export interface AgentOptions {
 /** Resolves when the agent answers on its socket; rejects with the end of its log when it does not. */
 export async function launchAgent(
   lab: string,
-  dataplane: DataPlane,
+  { dataplane, flowtable }: Pick<LabRecord, 'dataplane' | 'flowtable'>,
   options: AgentOptions,
 ): Promise<Process> {
   const directory = runtimeDirectory(lab);
   const socket = join(directory, 'penstock.sock');
   const program = options.program ?? [penstock, 'agent'];
   const command = [...program, '--state-directory', join(directory, 'state'), '--listen'];
-  const plane = dataplane === 'nftables' ? [] : ['--dataplane', dataplane];
+  const plane = [
+    ...(dataplane === 'nftables' ? [] : ['--dataplane', dataplane]),
+    ...(flowtable === 'off' ? [] : ['--flowtable', flowtable]),
+  ];
   const log = join(directory, 'agent.log');
   const agent = await startDaemon(
     namespaceOf(lab, 'gateway'),

@@ -28,6 +28,8 @@ export interface LabOptions {
   /** How many machines; they are b1, b2, ... Default 2, at most 1,000. */
   readonly backends?: number;
   readonly dataplane?: DataPlane;
+  /** Whether established flows bypass the rules of nftables. Default `off`. */
+  readonly flowtable?: 'auto' | 'off';
   /** Start the agent. Default false. */
   readonly agent?: boolean | AgentOptions;
   /** What every machine serves. Default HTTP on 80 and 8080, TLS on 443, UDP on 5300 and 5301. */
@@ -87,7 +89,14 @@ export class Lab implements AsyncDisposable {
    * name is up, unless the process it belonged to has ended: then the remains are cleared away first.
    */
   static async up(options: LabOptions): Promise<Lab> {
-    const { name, backends = 2, dataplane = 'nftables', agent = false, stay = false } = options;
+    const {
+      name,
+      backends = 2,
+      dataplane = 'nftables',
+      flowtable = 'off',
+      agent = false,
+      stay = false,
+    } = options;
     if (!/^[a-z0-9][a-z0-9-]{0,31}$/.test(name)) throw new Error(`"${name}" cannot name a lab.`);
     if (!(backends >= 0 && backends <= maximumBackends)) {
       throw new Error(`A lab has 0 to ${maximumBackends} machines, not ${backends}.`);
@@ -97,6 +106,7 @@ export class Lab implements AsyncDisposable {
     const lab = new Lab({
       name,
       dataplane,
+      flowtable,
       backends: Array.from({ length: backends }, (_, index) => index + 1),
       services: { ...services, ...options.services },
       owner: (await findProcess(process.pid)) ?? null,
@@ -244,7 +254,7 @@ export class Lab implements AsyncDisposable {
   async startAgent(options: AgentOptions = {}): Promise<void> {
     const running = this.#record.agent;
     if (running !== null && (await isRunning(running))) throw new Error('The agent runs.');
-    await this.#note({ agent: await launchAgent(this.name, this.dataplane, options) });
+    await this.#note({ agent: await launchAgent(this.name, this.#record, options) });
   }
 
   async agentRuns(): Promise<boolean> {

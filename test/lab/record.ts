@@ -16,6 +16,8 @@ export interface Services {
 export interface LabRecord {
   readonly name: string;
   readonly dataplane: DataPlane;
+  /** The agent's `--flowtable`. */
+  readonly flowtable: 'auto' | 'off';
   /** Numbers of the machines. */
   readonly backends: readonly number[];
   readonly services: Services;

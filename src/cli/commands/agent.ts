@@ -3,6 +3,8 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type Context, collect, defaultAddress, wholeNumber } from '../context.ts';
 import { exit, usageError } from '../exit.ts';
 
+/** Off: packets that bypass the rules are not counted by mapping, and pass the rules of others unseen. */
+const defaultFlowtable = 'off';
 /** 18.7 MB. */
 const defaultFlowTableSize = 262_144;
 /** The most take 1.2 GB. */
@@ -16,6 +18,7 @@ interface Options {
   readonly tlsClientCa?: string;
   readonly insecure?: boolean;
   readonly dataplane: 'nftables' | 'xdp';
+  readonly flowtable?: 'auto' | 'off';
   readonly interface?: readonly string[];
   readonly flowTableSize?: number;
   readonly flushOnExit?: boolean;
@@ -45,6 +48,12 @@ export function addAgent(program: Command, context: Context): void {
       )
         .choices(['nftables', 'xdp'])
         .default('nftables'),
+    )
+    .addOption(
+      new Option(
+        '--flowtable <use>',
+        `let established flows bypass the rules of nftables: auto (where the kernel can) or off (default: ${defaultFlowtable})`,
+      ).choices(['auto', 'off']),
     )
     .addOption(
       new Option(
@@ -78,6 +87,10 @@ XDP cannot finish goes on to the same rules in nftables. \`penstock status\` sho
 interfaces the driver runs it. Starting with the other data plane switches over, and
 interrupts no flow.
 
+With --flowtable auto the kernel forwards established flows past all rules, those of others
+included, and \`penstock mappings\` counts no packets and bytes of theirs. A change that ends
+flows ends these too; while one is made all flows take the rules.
+
 What was applied survives a restart of the agent and of the host. While the agent is
 stopped the kernel goes on forwarding; \`penstock flush\` takes everything away.
 
@@ -99,6 +112,7 @@ Examples:
         ...(tls === undefined ? {} : { tls }),
         insecure: options.insecure ?? false,
         dataplane: options.dataplane,
+        flowtable: options.flowtable ?? defaultFlowtable,
         interfaces: options.interface ?? 'auto',
         flowTableSize: options.flowTableSize ?? defaultFlowTableSize,
         flushOnExit: options.flushOnExit ?? false,
@@ -109,8 +123,11 @@ Examples:
     });
 }
 
-function checkDataPlane({ dataplane, interface: interfaces, flowTableSize }: Options): void {
-  if (dataplane === 'xdp') return;
+function checkDataPlane({ dataplane, flowtable, interface: interfaces, flowTableSize }: Options): void {
+  if (dataplane === 'xdp') {
+    if (flowtable !== undefined) throw usageError('--flowtable needs --dataplane nftables');
+    return;
+  }
   if (interfaces !== undefined) throw usageError('--interface needs --dataplane xdp');
   if (flowTableSize !== undefined) throw usageError('--flow-table-size needs --dataplane xdp');
 }

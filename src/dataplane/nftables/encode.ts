@@ -103,6 +103,20 @@ export function* changeOperations(change: Change): Generator<Operation> {
   for (const entry of change.added) yield* all('add', entryElements(entry));
 }
 
+/**
+ * True where the guard may drop flows after the change that it let pass before: something live goes, be it that something
+ * else comes in its place.
+ */
+export function cutsFlows({ removed, replaced, rings }: Change): boolean {
+  if (removed.length > 0 || replaced.length > 0) return true;
+  return rings.some(({ before, after }) => {
+    if (before === undefined) return false;
+    if (after === undefined || after.family !== before.family) return true;
+    const live = liveElements(after);
+    return [...liveElements(before).keys()].some((key) => !live.has(key));
+  });
+}
+
 /** Every entry of a table. */
 export function* tableEntries(table: ForwardingTable): Generator<Entry> {
   for (const loadBalancer of table.loadBalancers.values()) {

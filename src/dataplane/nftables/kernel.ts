@@ -14,11 +14,19 @@ import {
   text,
 } from '../netlink/netlink.ts';
 import { NetlinkError, type NetlinkSocket, openNetlinkSocket } from '../netlink/socket.ts';
+import { fastRuleCount, fastTableName } from './fast-table.ts';
 import { ruleCount, setDefinitions, shapeVersion, tableName } from './skeleton.ts';
 import { type KernelStamp, readStamp } from './stamp.ts';
 
 const subsystem = 10 << 8;
-const message = { getTable: 1, getRule: 7, getSet: 10, getSetElement: 13, getGeneration: 16 } as const;
+const message = {
+  getTable: 1,
+  getRule: 7,
+  getSet: 10,
+  getSetElement: 13,
+  getGeneration: 16,
+  getFlowtable: 23,
+} as const;
 const NFPROTO_INET = 1;
 const ENOENT = 2;
 
@@ -114,6 +122,32 @@ export async function countElements(most: number): Promise<ReadonlyMap<string, n
 }
 
 class TooMany extends Error {}
+
+/** What the kernel has of the fast path's table: the interfaces of its flowtable, or undefined where nothing stands. */
+export function readFastTable(
+  socket: NetlinkSocket,
+): { readonly whole: boolean; readonly devices: readonly string[] } | undefined {
+  const table = attribute(1, text(fastTableName));
+  let tableFlags = 0;
+  let rules = 0;
+  const devices: string[] = [];
+  try {
+    ask(socket, message.getTable, flags.ack, [table], ({ body }) => {
+      tableFlags = attributes(body).get(2)?.readUInt32BE() ?? 0;
+    });
+  } catch (error) {
+    if (error instanceof NetlinkError && error.errno === ENOENT) return undefined;
+    throw error;
+  }
+  ask(socket, message.getRule, flags.dump, [table], () => {
+    rules += 1;
+  });
+  ask(socket, message.getFlowtable, flags.dump, [table], ({ body }) => {
+    for (const { value } of eachAttribute(attributes(attributes(body).get(3)).get(3)))
+      devices.push(name0(value));
+  });
+  return { whole: tableFlags === 0 && rules === fastRuleCount, devices };
+}
 
 /** The stamp alone; the table must exist. */
 export function readKernelStamp(socket: NetlinkSocket): KernelStamp | undefined {

@@ -19,7 +19,8 @@ import { type NetlinkSocket, openNetlinkSocket } from '../netlink/socket.ts';
 import { createBulkFile, runNft } from './bulk.ts';
 import { entryCounters } from './counters.ts';
 import { type Element, jsonCommands, type Operation, textCommands } from './element.ts';
-import { changeOperations, tableElements, tableEntries, tableRings } from './encode.ts';
+import { changeOperations, cutsFlows, tableElements, tableEntries, tableRings } from './encode.ts';
+import { type FastPath, openFastPath } from './fast-path.ts';
 import { grouped } from './grouping.ts';
 import { countElements, readGeneration, readKernelStamp, readShape, type Shape } from './kernel.ts';
 import { loadFresh, replaceContent, replaceEmpty, replaceTable } from './load.ts';
@@ -36,6 +37,8 @@ export interface NftablesOptions {
   readonly flowDeletion?: FlowDeletion;
   /** `listed` counts elements as on kernels before 6.18. Default: as the kernel tells. */
   readonly elementCounts?: 'listed';
+  /** `auto`: established flows take a flowtable, where the kernel has one. Default: `off`, and one that is found goes. */
+  readonly flowtable?: 'auto' | 'off';
   readonly logger: Logger;
 }
 
@@ -75,6 +78,7 @@ interface Held {
   readonly questions: NetlinkSocket;
   readonly flowSocket: NetlinkSocket;
   readonly flows: Flows;
+  readonly fast: FastPath;
 }
 
 export class NftablesDataPlane implements DataPlane {
@@ -133,11 +137,18 @@ export class NftablesDataPlane implements DataPlane {
           'nft cannot be talked to in a session; each change takes longer',
         );
       }
+      const fast = await openFastPath({
+        wanted: this.#options.flowtable === 'auto',
+        questions: sockets.questions,
+        run: (line) => this.#runText(line),
+        logger: this.#logger,
+      });
       this.#held = {
         talks: greeting.kind === 'done',
         scratch,
         session,
         flows,
+        fast,
         ...sockets,
       };
       await this.#recognize();
@@ -147,9 +158,10 @@ export class NftablesDataPlane implements DataPlane {
 
   load(table: ForwardingTable, stamp: Stamp): Promise<void> {
     return this.#inTurn(async () => {
-      const { scratch, questions } = this.#open();
+      const { scratch, questions, fast } = this.#open();
       this.#idle = false;
       await this.#compared();
+      await fast.pause();
       const shape = readShape(questions);
       const next = { stamp, sequence: nextSequence(shape.stamp?.sequence ?? 0) };
       const context = {
@@ -176,10 +188,11 @@ export class NftablesDataPlane implements DataPlane {
 
   commit(change: Change, stamp: Stamp): Promise<void> {
     return this.#inTurn(async () => {
-      const { questions, flows } = this.#open();
+      const { questions, flows, fast } = this.#open();
       await this.#compared();
       const previous = this.#stamp;
       if (previous === undefined) throw new CommitFailed('nothing is loaded that could be changed', '');
+      if (cutsFlows(change)) await fast.pause();
       const next = { stamp, sequence: nextSequence(previous.sequence) };
       if (this.#idle && change.added.length > fillingAtOnce) {
         await this.#fill(change, previous, next);
@@ -225,18 +238,26 @@ export class NftablesDataPlane implements DataPlane {
     return new Map();
   }
 
-  /** Nothing of its own: packets meet the rules on whatever interface they come in, and flows are conntrack's. */
+  /** Nothing of its own but the fast path: the rules see whatever comes in, and flows are conntrack's. */
   async report(): Promise<PlaneReport> {
-    return { interfaces: [], maps: [], reasons: [], notes: [] };
+    return { interfaces: [], maps: [], reasons: [], notes: this.#held?.fast.notes() ?? [] };
   }
 
   verify(): Promise<Verdict> {
-    return this.#inTurn(async () => this.#verify());
+    return this.#inTurn(async () => {
+      const { questions, fast } = this.#open();
+      const foreign = readGeneration(questions) !== this.#generation;
+      const verdict = await this.#verify();
+      if (verdict.kind === 'damaged') return verdict;
+      const detail = await fast.tend(foreign);
+      return detail === undefined ? verdict : { kind: 'mended', detail };
+    });
   }
 
   flush(): Promise<void> {
     return this.#inTurn(async () => {
-      const { questions, flows } = this.#open();
+      const { questions, flows, fast } = this.#open();
+      await fast.pause();
       if (readShape(questions).kind !== 'absent') {
         const outcome = await runNft(['delete', 'table', 'inet', tableName]);
         if (outcome.kind !== 'done' && readShape(questions).kind !== 'absent') {
@@ -262,6 +283,7 @@ export class NftablesDataPlane implements DataPlane {
     this.#unchecked = undefined;
     await this.#background;
     await held.session.close();
+    held.fast.close();
     held.questions.close();
     held.flowSocket.close();
   }
@@ -280,6 +302,16 @@ export class NftablesDataPlane implements DataPlane {
     const elements = shape.kind === 'current' ? await this.#count(shape) : undefined;
     this.#elements = elements && new Map(elements);
     this.#generation = shape.stamp === undefined ? -1 : generation;
+  }
+
+  /** A transaction that leaves the table as it is. */
+  async #runText(line: string): Promise<Outcome> {
+    const { questions, session, talks } = this.#open();
+    const before = readGeneration(questions);
+    const outcome = talks ? await session.runText(line) : await runNft(['-f', '-'], line);
+    const after = readGeneration(questions);
+    this.#generation = before === this.#generation && after <= before + 1 ? after : -1;
+    return outcome;
   }
 
   async #transact(all: Iterable<Operation>): Promise<Outcome> {

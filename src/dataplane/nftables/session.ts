@@ -12,6 +12,8 @@ export type Outcome =
 export interface Session {
   /** Runs the commands, a JSON list without brackets, as one transaction. Calls must not overlap. */
   run(commands: string): Promise<Outcome>;
+  /** Runs commands in text, all in one line, as one transaction. */
+  runText(line: string): Promise<Outcome>;
   /** Runs a file of commands in text as one transaction: nft reads that at once, but its input byte by byte. */
   runFile(path: string): Promise<Outcome>;
   close(): Promise<void>;
@@ -52,6 +54,7 @@ export function startSession({ limit = 10_000, command }: SessionOptions = {}): 
   return {
     run: (commands) => run(`{"nftables":[${commands}]}`),
     // What is not JSON, nft takes for text.
+    runText: run,
     runFile: (path) => run(`include "${path}"`),
     close: retire,
   };

@@ -5,7 +5,7 @@ import { type BpfFacts, judgeBpf, judgeBpffs, judgeLibbpf } from './bpf.ts';
 import { judgeClock } from './clock.ts';
 import { type ConntrackFacts, judgeConntrack } from './conntrack.ts';
 import { judgeMachines, judgeNeighbourTable, type Machine, type Way } from './machines.ts';
-import { judgeNft } from './nft.ts';
+import { judgeFlowtable, judgeNft } from './nft.ts';
 import { judgeBridges, judgeSettings } from './settings.ts';
 
 const troubles = (checks: readonly Check[]) =>
@@ -282,6 +282,15 @@ describe('the kernel', () => {
       message: 'flows can be ended, one by one',
     });
   });
+});
+
+it('a flowtable is worth knowing of, whether there can be one or not', () => {
+  const devices = ['eth0', 'eth1'];
+  expect(troubles(judgeFlowtable(read({ devices })))).toEqual([]);
+  expect(judgeFlowtable(read({ devices }))[0]?.message).toContain('on eth0, eth1: ');
+  const refused = judgeFlowtable(read({ devices, refusal: 'the kernel refuses it' }));
+  expect(refused).toMatchObject([{ status: 'info', message: 'the kernel refuses it' }]);
+  expect(judgeFlowtable(unread('no permission'))).toMatchObject([{ status: 'unknown' }]);
 });
 
 it('a clock ought to be right, and cheap to read', () => {

@@ -2,7 +2,7 @@
 import type { FlowDeletion } from '../../dataplane/conntrack/flows.ts';
 import type { Finding } from '../../dataplane/dataplane.ts';
 import { type Code, catalogue } from '../catalogue.ts';
-import { asRoot, type Check, fine, found, unknown } from '../check.ts';
+import { asRoot, type Check, fine, found, type Reading, unknown } from '../check.ts';
 
 export interface NftFacts {
   /** Absent where nft cannot be run. */
@@ -40,6 +40,24 @@ export function judgeNft({ version, flowDeletion, findings }: NftFacts): readonl
 }
 
 const deletions = { 'by-filter': 'many at once', 'one-by-one': 'one by one' } as const;
+
+export interface FlowtableFacts {
+  readonly devices: readonly string[];
+  /** Why there could be none on them, in the words of nft or the kernel. */
+  readonly refusal?: string;
+}
+
+export function judgeFlowtable(reading: Reading<FlowtableFacts>): readonly Check[] {
+  const code = 'FLOWTABLE_MISSING';
+  if (reading.kind === 'unknown') return [unknown(code, '', reading)];
+  const { devices, refusal } = reading.value;
+  if (refusal === undefined) {
+    return [fine(code, '', `there can be one on ${devices.join(', ')}: penstock agent --flowtable auto`)];
+  }
+  const remedy =
+    'all works without; for one, use a kernel with CONFIG_NFT_FLOW_OFFLOAD and CONFIG_NF_FLOW_TABLE_INET';
+  return [found(code, '', refusal, remedy)];
+}
 
 function isCode(code: string): code is Code {
   return code in catalogue;

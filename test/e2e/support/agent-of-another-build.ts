@@ -15,6 +15,7 @@ const { values } = parseArgs({
 process.exitCode = await runAgent({
   dataplane: 'xdp',
   interfaces: 'auto',
+  flowtable: 'off',
   flowTableSize: 262_144,
   object: objectAt(path),
   stateDirectory: values['state-directory'],

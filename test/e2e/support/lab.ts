@@ -6,11 +6,13 @@ import type { DataPlane } from '../../lab/record.ts';
 declare module 'vitest' {
   interface ProvidedContext {
     readonly dataplane: DataPlane;
+    /** Default `off`. */
+    readonly flowtable?: 'auto' | 'off';
   }
 }
 
 export const dataplane: DataPlane = inject('dataplane');
 
-export async function upLab(options: Omit<LabOptions, 'dataplane'>): Promise<Lab> {
-  return await Lab.up({ ...options, dataplane });
+export async function upLab(options: Omit<LabOptions, 'dataplane' | 'flowtable'>): Promise<Lab> {
+  return await Lab.up({ ...options, dataplane, flowtable: inject('flowtable') ?? 'off' });
 }

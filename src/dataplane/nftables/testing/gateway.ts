@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
 import { slowness } from '../../../../test/slowness.ts';
 import type { Stamp } from '../../dataplane.ts';
-import { NftablesDataPlane } from '../plane.ts';
+import { NftablesDataPlane, type NftablesOptions } from '../plane.ts';
 import { buildLab, type Host, type Lab, ownNetwork } from './lab.ts';
 
 export interface Gateway {
@@ -18,7 +18,10 @@ export interface Gateway {
 export const logger = pino({ level: 'silent' });
 
 /** Call it at the top of a test file. */
-export function gatewayUnderTest(machineCount: number): Gateway {
+export function gatewayUnderTest(
+  machineCount: number,
+  options: Pick<NftablesOptions, 'flowtable'> = {},
+): Gateway {
   let lab: Lab | undefined;
   let plane: NftablesDataPlane | undefined;
   let revision = 0;
@@ -34,7 +37,7 @@ export function gatewayUnderTest(machineCount: number): Gateway {
     await lab?.close();
   });
   beforeEach(async () => {
-    plane = new NftablesDataPlane({ logger });
+    plane = new NftablesDataPlane({ ...options, logger });
     await plane.open();
   });
   afterEach(async () => {
