@@ -48,8 +48,9 @@ export async function driverCounters(lab: Lab, name: string): Promise<DriverCoun
 
 interface Link {
   readonly ifname: string;
-  readonly mtu: number;
-  readonly flags: readonly string[];
+  readonly address: string;
+  /** Where another address was given to it. */
+  readonly permaddr?: string;
   readonly xdp?: { readonly mode: number; readonly prog?: { readonly id: number; readonly name: string } };
 }
 

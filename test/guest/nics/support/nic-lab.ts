@@ -8,9 +8,10 @@ import { Lab } from '../../../lab/lab.ts';
 import type { NicPair } from '../../../lab/nics.ts';
 import type { Request } from '../../../lab/traffic/message.ts';
 import type { Traffic } from '../../../lab/traffic/traffic.ts';
+import { slowness } from '../../../slowness.ts';
 
-/** A guest without hardware virtualization takes ten times as long for everything. */
-export const patience = 120_000;
+/** In milliseconds, for what the agent does by itself within seconds. */
+export const patience = 15_000 * slowness;
 
 /** By port of the frontend, who may answer: b1 and b2 each have a port of their own, and both serve the balanced one. */
 export const ports = { b1: 500, b2: 501, balanced: 80 } as const;
@@ -48,7 +49,7 @@ export async function upNicLab(
     backends: 2,
     dataplane: 'xdp',
     nics,
-    agent: { patience, ...agent },
+    agent,
   });
   await ask(lab, (client) => put(client, ...declared));
   return lab;
@@ -71,6 +72,28 @@ export async function interfaces(lab: Lab): Promise<readonly string[]> {
     .map(({ name, xdpMode, driver, reason }) =>
       [`${name}: ${xdpMode}`, driver, reason].filter((part) => part !== '').join(', '),
     )
+    .toSorted();
+}
+
+/** Those with this word in them. */
+export async function notes(lab: Lab, word: string): Promise<readonly string[]> {
+  return (await status(lab)).notes.filter((note) => note.includes(word)).toSorted();
+}
+
+interface Finding {
+  readonly code: string;
+  readonly status: string;
+  readonly subject: string;
+  readonly remedy: string;
+}
+
+/** What the doctor finds wrong under a code: interface and remedy. */
+export async function findings(lab: Lab, code: string): Promise<readonly string[]> {
+  const { stdout } = await lab.penstock(['doctor', '-o', 'json'], { reject: false });
+  const { checks } = JSON.parse(stdout) as { readonly checks: readonly Finding[] };
+  return checks
+    .filter((each) => each.code === code && each.status !== 'ok')
+    .map(({ subject, remedy }) => `${subject}: ${remedy}`)
     .toSorted();
 }
 
