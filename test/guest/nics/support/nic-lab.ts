@@ -120,7 +120,7 @@ export async function complaints(
 ): Promise<readonly string[]> {
   const wrong: string[] = [];
   let left = Array.from({ length: times }, () => kinds).flat();
-  for (let attempt = 0; left.length > 0 && attempt < 10; attempt += 1) {
+  for (let attempt = 0; left.length > 0 && attempt < 5; attempt += 1) {
     const outcomes = await traffic.ask(
       left.map(({ request }) => request),
       4,
