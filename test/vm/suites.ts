@@ -1,5 +1,6 @@
 // What of the tests runs in guests, and how.
 import type { Feature } from './kernels.ts';
+import { nicSuites } from './nic-suites.ts';
 
 export interface Suite {
   readonly name: string;
@@ -10,6 +11,10 @@ export interface Suite {
   /** Parts of paths, as vitest takes them. */
   readonly files: readonly string[];
   readonly nics?: number;
+  /** Queue pairs of each card. */
+  readonly queues?: number;
+  /** More arguments for QEMU. */
+  readonly qemu?: readonly string[];
   readonly cpus?: number;
   /** In MiB. */
   readonly memory?: number;
@@ -55,7 +60,7 @@ const e2eXdp: Suite = {
 };
 
 /** Everything. */
-export const longForm: readonly Suite[] = [nftables, xdp, packets, e2e, e2eXdp];
+export const longForm: readonly Suite[] = [nftables, xdp, packets, e2e, e2eXdp, ...nicSuites];
 
 /** One guest for each kernel: both planes load, forward and come back. */
 export const shortForm: readonly Suite[] = [
