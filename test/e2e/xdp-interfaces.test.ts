@@ -1,7 +1,9 @@
 // Where the program runs: not beside somebody else's, on interfaces that come and go, and again where somebody took it off.
 import { rm } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openNetlinkSocket } from '../../src/dataplane/netlink/socket.ts';
 import { detach } from '../../src/dataplane/xdp/kernel/detach.ts';
+import { findFeatureFamily } from '../../src/dataplane/xdp/network/features.ts';
 import type { Answer, GatewayClient, Message } from '../../src/wire/client.ts';
 import type { Lab } from '../lab/lab.ts';
 import { namespacePath } from '../lab/topology.ts';
@@ -117,6 +119,23 @@ describe('an interface that has another program', () => {
 });
 
 describe('interfaces', () => {
+  it('whose other end takes no redirected frames are routed to, and status says so', async () => {
+    const notes = async () => (await status()).notes;
+    const complaint = expect.stringMatching(/^wan0: its peer has neither GRO nor an XDP program/);
+    await onClient('ethtool -K eth0 gro off');
+    await expect.poll(notes, { timeout: 15_000 * slowness }).toContainEqual(complaint);
+    const requests = [500, 501].map((port) => ({ scheme: 'http', address: front[4], port }) as const);
+    expect(machines(await traffic.ask(requests))).toEqual(['b1', 'b2']);
+    // Kernels that tell who takes them have the generic netlink family `netdev`.
+    const generic = await openNetlinkSocket('generic');
+    const tells = findFeatureFamily(generic) !== undefined;
+    generic.close();
+    expect((await notes()).some((note) => note.startsWith('this kernel does not tell'))).toBe(!tells);
+    await onClient('ethtool -K eth0 gro on');
+    await expect.poll(notes, { timeout: 15_000 * slowness }).not.toContainEqual(complaint);
+    expect(machines(await traffic.ask(requests))).toEqual(['b1', 'b2']);
+  });
+
   it('that come are taken, by the kernel itself where the driver cannot; those that go are let go', async () => {
     // A veth takes no program when its peer sends by more queues than it receives by.
     await onGateway(
