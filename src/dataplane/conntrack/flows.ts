@@ -1,4 +1,5 @@
 // Ends flows that the kernel tracks, so that their ends notice: the next packet finds no flow and starts anew.
+import { setTimeout } from 'node:timers/promises';
 import {
   type Attributes,
   attribute,
@@ -30,6 +31,7 @@ import {
 } from './tuple.ts';
 
 const ENOENT = 2;
+const EBUSY = 16;
 const EINVAL = 22;
 const EOPNOTSUPP = 95;
 
@@ -37,6 +39,12 @@ const EOPNOTSUPP = 95;
 const filtersAtMost = 16;
 /** Deletions sent in one go. */
 const deletionsPerRequest = 128;
+/**
+ * Linux before 6.4 lets go of a flow that was in a flowtable only when it has cleared that away, some 20 ms after the
+ * transaction. How often it is asked again, and after how many ms.
+ */
+const busyTries = 100;
+const busyPause = 20;
 
 const everything = { family: 0, attributes: [] } as const;
 /** Of a shape that `end` uses, and so little that it names no single flow. */
@@ -142,24 +150,38 @@ export function flowsOver(socket: NetlinkSocket, marks: FlowMarks, most: FlowDel
   };
 
   const removeAll = async (doomed: readonly Doomed[]): Promise<void> => {
-    for (let at = 0; at < doomed.length; at += deletionsPerRequest) {
-      await removeNamed(doomed.slice(at, at + deletionsPerRequest));
+    let left = doomed;
+    for (let tries = busyTries; left.length > 0; tries -= 1) {
+      const busy: Doomed[] = [];
+      for (let at = 0; at < left.length; at += deletionsPerRequest) {
+        busy.push(...(await removeNamed(left.slice(at, at + deletionsPerRequest))));
+      }
+      if (busy.length > 0 && tries === 0) throw new NetlinkError('cannot end flows', EBUSY);
+      if (busy.length > 0) await setTimeout(busyPause);
+      left = busy;
     }
   };
 
-  const removeNamed = async (doomed: readonly Doomed[]): Promise<void> => {
+  /** Gives those that the kernel does not let go of yet. */
+  const removeNamed = async (doomed: readonly Doomed[]): Promise<readonly Doomed[]> => {
+    const asked = new Map<number, Doomed>();
+    const busy: Doomed[] = [];
     let last = 0;
     let errno = 0;
-    const requests = doomed.map(({ family, name }, index) => {
+    const requests = doomed.map((flow, index) => {
       last = socket.nextSequence();
+      asked.set(last, flow);
       const ack = index === doomed.length - 1 ? flags.ack : 0;
-      return request(conntrackSubsystem | conntrackMessage.delete, family, ack, last, name);
+      return request(conntrackSubsystem | conntrackMessage.delete, flow.family, ack, last, flow.name);
     });
-    await socket.exchangeAsync(Buffer.concat(requests), last, ({ errno: code }) => {
+    await socket.exchangeAsync(Buffer.concat(requests), last, ({ sequence, errno: code }) => {
+      const flow = asked.get(sequence);
+      if (code === EBUSY && flow !== undefined) busy.push(flow);
       // A flow that has ended by itself meanwhile is what was wanted.
-      if (code !== undefined && code !== 0 && code !== ENOENT) errno = code;
+      else if (code !== undefined && code !== 0 && code !== ENOENT) errno = code;
     });
     if (errno !== 0) throw new NetlinkError('cannot end flows', errno);
+    return busy;
   };
 
   return {
