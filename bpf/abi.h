@@ -32,7 +32,7 @@ struct control {
 	__u32 epoch;         /* the newest change that packets may see; the one store that makes a commit visible */
 	__u32 gate;          /* 0: everything is passed up, while a first load is on its way */
 	__u32 hop_cache;     /* not 0, and lately changed: next hops may be remembered for HOP_LIFETIME, see nexthop.h */
-	__u32 routes;        /* bank (bit 31) and number of routes in it */
+	__u32 routes;        /* bank (bit 31), number of routes in it (low byte), of prefixes elsewhere (second byte) */
 	__u32 flow_seed;     /* of the flow table's hash; random, for the life of the flow table */
 	__u8 mark[6];        /* source MAC address of translated frames that are handed to the kernel to route; secret */
 	__u8 pad[2];
@@ -113,7 +113,13 @@ struct machine {
 	struct next_hop hops[2];
 };
 
-/* Two banks of ROUTES_MAX, longest prefix first. The agent fills the idle bank, then stores control.routes. */
+/*
+ * Two banks of ROUTES_MAX, longest prefix first. The agent fills the idle bank, then stores control.routes. At the end of
+ * a bank, backwards: up to ELSEWHERE_MAX prefixes, of which `prefix` and `mask` count, that may lead over interfaces where
+ * the program does not run; the FIB has the last word. ELSEWHERE_ALL instead of their number: every address may.
+ */
+#define ELSEWHERE_MAX 4
+#define ELSEWHERE_ALL 255
 #define ROUTES_MAX 16
 #define ROUTE_ASK 0          /* neighbours on the link: ask the FIB for each packet */
 #define ROUTE_GATEWAY 1      /* one next hop for all of it, remembered as a machine's */
@@ -238,7 +244,7 @@ struct tag {
 };
 struct device {
 	__u32 index;         /* as the FIB names it; written last */
-	__u32 physical;      /* whose wire it is: itself, or the VLAN device's parent */
+	__u32 physical;      /* whose wire it is: itself, the VLAN device's parent, or the bond whose port it is */
 	__u32 flags;
 	__u32 tags;          /* VLAN tags that frames carry there: 0 to 2 */
 	struct tag tag[2];   /* outer first */
@@ -288,8 +294,8 @@ enum reason {
 	REASON_ROUTED_DEVICE,        /* the way out cannot be redirected to */
 	REASON_ROUTED_OPTIONS,       /* IP options or extension headers */
 	REASON_ROUTED_TOO_BIG,       /* to be fragmented */
-	/* dropped */
-	REASON_MALFORMED,            /* of a flow of ours, and not to be sent on; unused so far */
+	/* handed to nftables untouched, as those above */
+	REASON_ELSEWHERE,            /* the way to one of the ends leads over an interface where the program does not run */
 	/* events besides the verdict */
 	REASON_FLOW_DISPLACED,       /* a flow entry that was not over yet gave way */
 	REASON_REPORTED,             /* a client's port was changed because its flow collided with another */

@@ -301,14 +301,37 @@ static __always_inline void fast_count(__u32 row, __u32 length)
 	}
 }
 
-static __always_inline bool receives(__u32 ifindex, const struct ethhdr *eth)
+/* Where the frame came in, to the FIB; 0: it is not for us. */
+static __always_inline __u32 receives(__u32 ifindex, const struct ethhdr *eth)
 {
 	__u32 key = ifindex & DEVICE_MASK;
 	const struct device *device = bpf_map_lookup_elem(&devices, &key);
 
-	return device && device->index == ifindex && device->flags & DEVICE_RECEIVES &&
-	       *(__u32 *)eth->h_dest == *(__u32 *)device->mac &&
-	       *(__u16 *)&eth->h_dest[4] == *(__u16 *)&device->mac[4];
+	if (!device || device->index != ifindex || !(device->flags & DEVICE_RECEIVES) ||
+	    *(__u32 *)eth->h_dest != *(__u32 *)device->mac || *(__u16 *)&eth->h_dest[4] != *(__u16 *)&device->mac[4])
+		return 0;
+	return device->physical;
+}
+
+/* See comes_from_elsewhere(). */
+static __always_inline bool fast_elsewhere(__be32 ipv4, __u32 current)
+{
+	union address address = mapped(ipv4);
+	__u32 count = elsewhere_count(current), i, key;
+	const struct route *route;
+
+	if (!count)
+		return false;
+	ROLLED
+	for (i = 0; i < ELSEWHERE_MAX; i++) {
+		if (i >= count)
+			return false;
+		key = elsewhere_place(current, i);
+		route = bpf_map_lookup_elem(&routes, &key);
+		if (!route || count == ELSEWHERE_ALL || is_under(&address, route, false))
+			return true;
+	}
+	return false;
 }
 
 struct way_out {
@@ -318,7 +341,8 @@ struct way_out {
 };
 
 static __always_inline bool fast_fib(struct xdp_md *ctx, const struct iphdr *ip, const struct udphdr *ports,
-				     const struct decision *d, bool inward, __u32 length, struct way_out *out)
+				     const struct decision *d, __u32 came_in, bool inward, __u32 length,
+				     struct way_out *out)
 {
 	struct bpf_fib_lookup question;
 
@@ -328,7 +352,7 @@ static __always_inline bool fast_fib(struct xdp_md *ctx, const struct iphdr *ip,
 	question.sport = inward ? ports->source : d->port_after;
 	question.dport = inward ? d->port_after : ports->dest;
 	question.tot_len = length;
-	question.ifindex = ctx->ingress_ifindex;
+	question.ifindex = came_in;
 	question.tos = ip->tos;
 	question.ipv4_src = inward ? ip->saddr : d->after;
 	question.ipv4_dst = d->next;
@@ -379,8 +403,8 @@ static __always_inline const struct route *fast_route(__be32 ipv4, __u32 current
 
 /* Remembered, or the FIB's where nothing may be remembered. What has to be remembered anew is the careful way's. */
 static __always_inline bool fast_hop(struct xdp_md *ctx, const struct iphdr *ip, const struct udphdr *ports,
-				     const struct decision *d, const struct control *c, __u64 now, __u32 length,
-				     struct way_out *out)
+				     const struct decision *d, const struct control *c, __u32 came_in, __u64 now,
+				     __u32 length, struct way_out *out)
 {
 	bool inward = d->machine != NOWHERE;
 	const struct machine *machine;
@@ -396,7 +420,7 @@ static __always_inline bool fast_hop(struct xdp_md *ctx, const struct iphdr *ip,
 			return machine && fast_recall(&machine->fresh, machine->hops, now, out);
 		}
 	}
-	return fast_fib(ctx, ip, ports, d, inward, length, out);
+	return fast_fib(ctx, ip, ports, d, came_in, inward, length, out);
 }
 
 /* The careful way will look for the flow there: until then the processor can have fetched it, which takes longest. */
@@ -430,7 +454,7 @@ static __attribute__((noinline)) int fast_way(struct xdp_md *ctx, __u32 source_h
 	struct udphdr *udp = (void *)(ip + 1);
 	struct tcphdr *tcp = (void *)(ip + 1);
 	__u8 source_cell = cells, destination_cell = cells >> 8;
-	__u32 zero = 0, key, length, epoch, physical;
+	__u32 zero = 0, key, length, epoch, physical, came_in;
 	const struct device *device;
 	const struct control *c;
 	struct way_out out;
@@ -461,7 +485,10 @@ static __attribute__((noinline)) int fast_way(struct xdp_md *ctx, __u32 source_h
 		return GO_ON;
 	}
 	c = bpf_map_lookup_elem(&control, &zero);
-	if (!c || !READ_ONCE(c->gate) || !receives(ctx->ingress_ifindex, eth))
+	if (!c || !READ_ONCE(c->gate))
+		return GO_ON;
+	came_in = receives(ctx->ingress_ifindex, eth);
+	if (!came_in || fast_elsewhere(ip->saddr, READ_ONCE(c->routes)))
 		return GO_ON;
 	epoch = READ_ONCE(c->epoch);
 	now = clock();
@@ -473,7 +500,7 @@ static __attribute__((noinline)) int fast_way(struct xdp_md *ctx, __u32 source_h
 		if (destination_cell || decide_back(ip, udp, c, source_hash, epoch, now, source_cell, &d) == GO_ON)
 			return GO_ON;
 	}
-	if (!fast_hop(ctx, ip, udp, &d, c, now, length, &out) || length > out.mtu)
+	if (!fast_hop(ctx, ip, udp, &d, c, came_in, now, length, &out) || length > out.mtu)
 		return GO_ON;
 	key = out.device & DEVICE_MASK;
 	device = bpf_map_lookup_elem(&devices, &key);

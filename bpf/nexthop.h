@@ -12,9 +12,6 @@
 /* Else the answer is -reason: REASON_ROUTED_...: translate and let the kernel route; others: hand up as it is. */
 #define IS_ROUTED(reason) ((reason) >= REASON_ROUTED_NEIGHBOUR && (reason) <= REASON_ROUTED_TOO_BIG)
 
-#define AF_INET 2
-#define AF_INET6 10
-
 /* Also false for an end beyond all that is written: of another clock, say. */
 static __always_inline bool is_good(__u64 fresh, __u64 now)
 {
@@ -124,11 +121,19 @@ STEP int ask_fib(struct xdp_md *ctx, struct packet *p, const union address *gate
 			return HOP_ELSEWHERE;
 		return HOP_KNOWN;
 	case BPF_FIB_LKUP_RET_NO_NEIGH:
-		return -REASON_ROUTED_NEIGHBOUR;
+		return find_device(question.ifindex) ? -REASON_ROUTED_NEIGHBOUR : -REASON_ELSEWHERE;
 	case BPF_FIB_LKUP_RET_UNSUPP_LWT:
-		return -REASON_ROUTED_DEVICE;
+		return -REASON_ELSEWHERE;
 	case BPF_FIB_LKUP_RET_FRAG_NEEDED:
-		return p->flags & MAY_BE_FRAGMENTED ? -REASON_ROUTED_TOO_BIG : -REASON_TOO_BIG;
+		if (!(p->flags & MAY_BE_FRAGMENTED))
+			return -REASON_TOO_BIG;
+		/* Where to, it did not say. */
+		question.tot_len = 0;
+		answer = bpf_fib_lookup(ctx, &question, sizeof(question), 0);
+		if ((answer == BPF_FIB_LKUP_RET_SUCCESS || answer == BPF_FIB_LKUP_RET_NO_NEIGH) &&
+		    find_device(question.ifindex))
+			return -REASON_ROUTED_TOO_BIG;
+		return -REASON_ELSEWHERE;
 	}
 	return -REASON_UNROUTABLE;
 }
@@ -143,16 +148,7 @@ STEP int is_source_own(struct xdp_md *ctx, struct packet *p)
 
 	if (!p)
 		return 1;
-	__builtin_memset(&question, 0, sizeof(question));
-	question.ifindex = p->device;
-	if (is_ipv6(p)) {
-		question.family = AF_INET6;
-		__builtin_memcpy(question.ipv6_dst, &p->source, sizeof(p->source));
-	} else {
-		question.family = AF_INET;
-		question.ipv4_dst = p->source.words[3];
-	}
-	return bpf_fib_lookup(ctx, &question, sizeof(question), 0) == BPF_FIB_LKUP_RET_NOT_FWDED;
+	return ask_way_to_source(ctx, p, &question) == BPF_FIB_LKUP_RET_NOT_FWDED;
 }
 
 /* The index of the longest prefix's route in the bank in use; NOWHERE: none. The host's own addresses ask the FIB. */

@@ -20,6 +20,7 @@
 #include "table.h"
 #include "address.h"
 #include "frame.h"
+#include "device.h"
 #include "seen.h"
 #include "flow.h"
 #include "balance.h"
@@ -33,14 +34,18 @@
 #include "way_back.h"
 #include "fast.h"
 
-/* Only frames that are meant for this host: what a bridge or a promiscuous interface sees besides is not ours. */
-static __always_inline bool is_for_us(const struct xdp_md *ctx, const struct packet *p)
+/*
+ * Only frames that are meant for this host: what a bridge or a promiscuous interface sees besides is not ours. To the FIB
+ * what comes in by a port of a bond comes from the bond.
+ */
+static __always_inline bool is_for_us(const struct xdp_md *ctx, struct packet *p)
 {
 	const struct device *device = find_device(ctx->ingress_ifindex);
 	const struct ethhdr *eth = (void *)(long)ctx->data;
 
 	if (!device || !(device->flags & DEVICE_RECEIVES) || (void *)(eth + 1) > frame_end(ctx))
 		return false;
+	p->device = device->physical;
 	return *(__u32 *)eth->h_dest == *(__u32 *)device->mac &&
 	       *(__u16 *)&eth->h_dest[4] == *(__u16 *)&device->mac[4];
 }
@@ -56,7 +61,7 @@ STEP int find_vlan(struct xdp_md *ctx, struct packet *p)
 	if (!p || data + MAX_L3 > frame_end(ctx))
 		return 0;
 	__builtin_memset(&key, 0, sizeof(key));
-	key.physical = ctx->ingress_ifindex;
+	key.physical = p->device;
 	key.tag[0].protocol = word[0];
 	key.tag[0].id = word[1] & bpf_htons(VLAN_ID);
 	if (p->tags > 1) {

@@ -7,20 +7,6 @@
 #define TO_KERNEL 0
 #define TO_WIRE 1
 
-static __always_inline const struct device *find_device(__u32 index)
-{
-	const struct device *device;
-	__u32 i, key;
-
-	for (i = 0; i < DEVICE_PROBES; i++) {
-		key = (index + i) & DEVICE_MASK;
-		device = bpf_map_lookup_elem(&devices, &key);
-		if (device && device->index == index)
-			return device;
-	}
-	return 0;
-}
-
 static __always_inline bool rewrite_ports(const struct xdp_md *ctx, const struct packet *p, sum_t change)
 {
 	void *l4 = l4_header(ctx, p), *end = frame_end(ctx);
@@ -153,9 +139,20 @@ STEP int let_kernel_route(struct xdp_md *ctx, struct packet *p, __u32 reason)
 static __always_inline int leave(struct xdp_md *ctx, struct packet *p, int hop)
 {
 	const struct device *device;
+	const struct control *c;
+	__u32 zero = 0, current;
 
+	c = bpf_map_lookup_elem(&control, &zero);
+	if (!c)
+		return XDP_PASS;
+	current = READ_ONCE(c->routes);
+	if (elsewhere_count(current) && comes_from_elsewhere(ctx, p, current))
+		return hand_up(REASON_ELSEWHERE);
 	if (hop != HOP_KNOWN)
 		return IS_ROUTED(-hop) ? let_kernel_route(ctx, p, -hop) : hand_up(-hop);
+	device = find_device(p->hop.device);
+	if (!device)
+		return hand_up(REASON_ELSEWHERE);
 	if (p->length > p->hop.mtu) {
 		if (!(p->flags & MAY_BE_FRAGMENTED))
 			return hand_up(REASON_TOO_BIG);
@@ -163,8 +160,7 @@ static __always_inline int leave(struct xdp_md *ctx, struct packet *p, int hop)
 	}
 	if (p->flags & HAS_OPTIONS)
 		return let_kernel_route(ctx, p, REASON_ROUTED_OPTIONS);
-	device = find_device(p->hop.device);
-	if (!device || !(device->flags & DEVICE_SENDS))
+	if (!(device->flags & DEVICE_SENDS))
 		return let_kernel_route(ctx, p, REASON_ROUTED_DEVICE);
 	if (device->tags != p->tags && !retag(ctx, p, device->tags))
 		return let_kernel_route(ctx, p, REASON_ROUTED_DEVICE);

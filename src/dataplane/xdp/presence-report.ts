@@ -3,7 +3,7 @@ import type { InterfaceReport, PlaneReport } from '../dataplane.ts';
 import type { Engine } from './engine.ts';
 import type { Attachment } from './kernel/attachments.ts';
 import { type QueuePairs, queuePairsOf } from './kernel/interface.ts';
-import type { Chosen } from './network/choose.ts';
+import type { Choice, Chosen } from './network/choose.ts';
 import { onePage } from './network/devices.ts';
 import type { FollowedNetwork } from './network/follow.ts';
 import { possibleCpus } from './settings.ts';
@@ -17,6 +17,7 @@ export interface Without {
 export interface Present {
   readonly attached: readonly Attachment[];
   readonly without: readonly Without[];
+  readonly inPlace: Choice['inPlace'];
   /** Those with an MTU that their driver does not take together with the program. */
   readonly cramped: readonly Chosen[];
   readonly network: FollowedNetwork;
@@ -24,7 +25,7 @@ export interface Present {
 
 export function presenceReport(
   { program }: Engine,
-  { attached, without, cramped, network }: Present,
+  { attached, without, inPlace, cramped, network }: Present,
 ): Pick<PlaneReport, 'interfaces' | 'notes'> {
   const frags = program.programs.get('penstock_frags')?.id;
   const on = attached.map(
@@ -47,10 +48,13 @@ export function presenceReport(
       multiBuffer: false,
     }),
   );
+  const instead = inPlace.map(
+    ({ name, below }) => `the program for ${name} runs on ${below}, where it reads the VLAN tags itself`,
+  );
   const queues = attached.flatMap((one) => sharedQueues(one, queuePairsOf(one.name), possibleCpus()));
   return {
     interfaces: [...on, ...off],
-    notes: [...cramped.map(crampedText), ...queues, ...notesOf(network)],
+    notes: [...instead, ...cramped.map(crampedText), ...queues, ...notesOf(network)],
   };
 }
 
@@ -73,7 +77,7 @@ export function sharedQueues(
   ];
 }
 
-function notesOf({ network, hops, slow, unresolved }: FollowedNetwork): readonly string[] {
+function notesOf({ network, hops, slow, elsewhere, unresolved }: FollowedNetwork): readonly string[] {
   const notes: string[] = [];
   if (network.deduced) {
     notes.push(
@@ -82,7 +86,20 @@ function notesOf({ network, hops, slow, unresolved }: FollowedNetwork): readonly
   }
   if (!hops.remember) notes.push(`next hops are asked for with each packet: ${hops.reason ?? 'unknown'}`);
   if (hops.note !== undefined) notes.push(hops.note);
+  if (elsewhere.length > 0) {
+    notes.push(
+      `flows to or from whom routes lead over ${someOf(elsewhere)} are left to nftables: no XDP program runs there`,
+    );
+  }
   for (const { name, reason } of slow) notes.push(`${name}: ${reason}`);
   if (unresolved.length > 0) notes.push(`these neighbours do not answer: ${unresolved.join(', ')}`);
   return notes;
+}
+
+/** A host may have very many interfaces. */
+const namesMax = 5;
+
+function someOf(names: readonly string[]): string {
+  const others = names.length - namesMax;
+  return others <= 0 ? names.join(', ') : `${names.slice(0, namesMax).join(', ')} and ${others} more`;
 }

@@ -13,11 +13,11 @@ import { interfaceName } from './kernel/interface.ts';
 import type { PinDirectory } from './kernel/pin-directory.ts';
 import { machineAddresses } from './memory/machine-addresses.ts';
 import type { Choice, Chosen } from './network/choose.ts';
-import { receivingInterfaces } from './network/devices.ts';
+import { isBlindFor, receivingInterfaces } from './network/devices.ts';
 import { type FollowedNetwork, followNetwork } from './network/follow.ts';
 import type { Network } from './network/model.ts';
 import { fitTo, placeOn, type Refusal, runsOn, withdraw } from './placement.ts';
-import { crampedText, presenceReport } from './presence-report.ts';
+import { crampedText, presenceReport, type Without } from './presence-report.ts';
 
 export interface PresenceOptions {
   readonly directory: PinDirectory;
@@ -32,14 +32,19 @@ export interface PresenceOptions {
 
 type Findings = Refusal['findings'];
 
+const blindText =
+  'and in generic mode XDP does not see the tags of the VLANs on it: its packets are left to nftables';
+
 export class Presence {
   readonly #options: PresenceOptions;
   readonly #network: FollowedNetwork;
-  #passedOver: Choice['passedOver'] = [];
+  #choice: Choice = { interfaces: [], passedOver: [], inPlace: [] };
   /** By interface name: why the program is not there although it should be. */
   #refused = new Map<string, string>();
   /** Those with an MTU that their driver does not take together with the program. */
   #cramped: readonly Chosen[] = [];
+  /** By index: where the program could run in generic mode only, in which it cannot tell VLANs apart. */
+  readonly #blind = new Map<number, Without>();
   /** By index: where the program was when it was last put on. */
   #held: ReadonlySet<number> = new Set();
   /** By index: where it is about to be taken off. No packet is to be sent there any more. */
@@ -116,6 +121,7 @@ export class Presence {
   /** The same, and puts the completing table in place again, whatever has become of it. What is lost now is known. */
   async mend(): Promise<void> {
     this.#prepared = undefined;
+    this.#blind.clear();
     await this.ensure();
     this.#lost.clear();
   }
@@ -143,7 +149,8 @@ export class Presence {
     const refused = [...this.#refused].map(([name, reason]) => ({ name, reason }));
     return presenceReport(engine, {
       attached: attachments(directory),
-      without: [...this.#passedOver, ...refused],
+      without: [...this.#choice.passedOver, ...refused, ...this.#blindNow()],
+      inPlace: this.#choice.inPlace,
       cramped: this.#cramped,
       network: this.#network,
     });
@@ -170,8 +177,10 @@ export class Presence {
     if (this.#closed) return [];
     const { directory, engine } = this.#options;
     const { network } = this.#network;
-    const { interfaces, passedOver } = choosePresent(network, this.#options.interfaces);
-    this.#passedOver = passedOver;
+    this.#choice = choosePresent(network, this.#options.interfaces);
+    const isBlind = ({ ifindex }: Chosen): boolean =>
+      this.#blind.has(ifindex) && isBlindFor(network, { ifindex, mode: 'generic' });
+    const interfaces = this.#choice.interfaces.filter((each) => !isBlind(each));
     await this.#prepareHost(network, interfaces);
     if (this.#closed) return [];
     const before = attachments(directory);
@@ -179,6 +188,7 @@ export class Presence {
     detachMoved(directory);
     await this.#leaveOthers(before, interfaces);
     const refused = await placeOn(directory, engine, interfaces);
+    await this.#leaveBlind(network, interfaces);
     this.#refused = new Map(
       refused.map(({ name, findings }) => [name, findings.map(({ message }) => message).join('; ')]),
     );
@@ -200,6 +210,18 @@ export class Presence {
     );
     for (const one of found) logger.warn({ interface: one.name, mtu: one.mtu }, crampedText(one));
     this.#cramped = [...interfaces.filter(isKnown), ...found];
+  }
+
+  /** Takes it off where it cannot tell VLANs apart. It has done nothing there yet, unless the VLANs are new. */
+  async #leaveBlind(network: Network, interfaces: readonly Chosen[]): Promise<void> {
+    const present = attachments(this.#options.directory);
+    const blind = present.filter((each) => isBlindFor(network, each));
+    for (const { ifindex, name, reason = 'no native mode' } of blind) {
+      this.#blind.set(ifindex, { name, reason: `${reason}; ${blindText}` });
+      this.#options.logger.warn({ interface: name }, `${name}: ${reason}; ${blindText}`);
+    }
+    const left = interfaces.filter(({ ifindex }) => !this.#blind.has(ifindex));
+    if (blind.length > 0) await this.#leaveOthers(present, left);
   }
 
   /** Takes the program off where it does not belong any more, once nothing is sent to those interfaces by redirection. */
@@ -234,6 +256,12 @@ export class Presence {
     await this.#options.acceptLocalSources(names);
     await loadCompletion({ mark: markOf(this.#options.engine), interfaces: names });
     this.#prepared = names;
+  }
+
+  #blindNow(): readonly Without[] {
+    const { network } = this.#network;
+    const now = [...this.#blind].filter(([ifindex]) => isBlindFor(network, { ifindex, mode: 'generic' }));
+    return now.map(([, without]) => without);
   }
 
   #completion(): Parameters<typeof completionStands>[0] {

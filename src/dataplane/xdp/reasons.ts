@@ -21,7 +21,7 @@ const reasons: readonly (readonly [reason: string, outcome: PacketOutcome])[] = 
   ['device', 'routed'],
   ['options', 'routed'],
   ['to-be-fragmented', 'routed'],
-  ['malformed', 'dropped'],
+  ['elsewhere', 'handed-up'],
   ['flow-displaced', 'event'],
   ['re-ported', 'event'],
 ];

@@ -1,5 +1,6 @@
 // The tables, by what they are about.
 import { balancing } from './balanced.ts';
+import { elsewhere } from './elsewhere.ts';
 import { errors } from './errors.ts';
 import { fragments } from './fragments.ts';
 import { direct, natBack } from './nat-back.ts';
@@ -16,6 +17,7 @@ export const tables: Readonly<Record<string, readonly Row[]>> = {
   'past the frontend': direct,
   VLANs: vlans,
   'not ours': strangers,
+  'leads elsewhere': elsewhere,
   fragments,
   'ICMP errors': errors,
   balanced: balancing,

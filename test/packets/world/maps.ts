@@ -15,6 +15,8 @@ export function fillDevices(program: LoadedProgram, indices: Indices): void {
   const { buffer } = program.memory('devices');
   const view = new DataView(buffer);
   for (const [name, device] of list()) {
+    // The program knows nothing of where it does not run.
+    if (name === 'apart') continue;
     const at = (indices[name] & 1023) * layout.device.size;
     const flags = (receivesBy(name) ? receives : 0) | (name === 'unfit' ? 0 : sends);
     view.setUint32(at + layout.device.physical, indices[physicalOf(name)], true);
@@ -51,31 +53,42 @@ const listed: readonly (readonly [prefix: string, kind: number, gateway?: string
   ['::/0', gatewayRoute, '2001:db8:1::fe'],
 ];
 
+/** `apart` is in it, and others that the FIB leads to the program's own interfaces. */
+const elsewhere = '10.8.0.0/13';
+
 /** What next hops may be remembered for: a router's, on behalf of all behind it. */
 export function fillRoutes(program: LoadedProgram, indices: Indices): void {
   const { buffer } = program.memory('routes');
   const bytes = new Uint8Array(buffer);
   const view = new DataView(buffer);
-  for (const [index, [cidr, kind, gateway]] of listed.entries()) {
+  const fill = (at: number, cidr: string): void => {
     const [address = '', length = ''] = cidr.split('/');
     const bits = Number(length) + (address.includes(':') ? 0 : 96);
-    const whole = Uint8Array.from({ length: 16 }, (_, at) => mapped(addressBytes(address))[at] ?? 0);
+    const whole = Uint8Array.from({ length: 16 }, (_, byte) => mapped(addressBytes(address))[byte] ?? 0);
     const mask = Uint8Array.from(
       { length: 16 },
-      (_, at) => (0xff00 >> Math.max(0, Math.min(8, bits - at * 8))) & 0xff,
+      (_, byte) => (0xff00 >> Math.max(0, Math.min(8, bits - byte * 8))) & 0xff,
     );
-    const at = index * layout.route.size;
     bytes.set(
       whole.map((byte, position) => byte & (mask[position] ?? 0)),
       at + layout.route.prefix,
     );
     bytes.set(mask, at + layout.route.mask);
+  };
+  fill((layout.routesMax - 1) * layout.route.size, elsewhere);
+  for (const [index, [cidr, kind, gateway]] of listed.entries()) {
+    const at = index * layout.route.size;
+    fill(at, cidr);
     view.setUint32(at + layout.route.kind, kind, true);
     if (gateway === undefined) continue;
     bytes.set(mapped(addressBytes(gateway)), at + layout.route.gateway);
     view.setUint32(at + layout.route.device, indices.wan, true);
   }
-  new DataView(program.memory('control').buffer).setUint32(layout.control.routes, listed.length, true);
+  new DataView(program.memory('control').buffer).setUint32(
+    layout.control.routes,
+    listed.length | (1 << 8),
+    true,
+  );
 }
 
 function receivesBy(name: DeviceName): boolean {

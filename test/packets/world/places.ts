@@ -73,6 +73,7 @@ export const networks: readonly Network[] = [
   { device: 'narrow', own: 'fd07::fe/64', prefix: 'fd07::' },
   { device: 'unfit', own: '10.8.0.254/16', prefix: '10.8.' },
   { device: 'apart', own: '10.11.0.254/16', prefix: '10.11.' },
+  { device: 'apart', own: 'fd0b::fe/64', prefix: 'fd0b::' },
   { device: 'still', own: '10.12.0.254/16', prefix: '10.12.' },
   { device: 'wide', own: '10.13.0.254/16', prefix: '10.13.' },
 ];
@@ -124,6 +125,9 @@ export const neighbours: readonly string[] = [
   '10.8.0.1',
   '10.8.0.2',
   '10.11.0.1',
+  '10.11.0.2',
+  'fd0b::2',
+  'fd0b::1',
   '10.12.0.1',
   '10.13.0.1',
   '10.13.0.2',

@@ -89,6 +89,8 @@ export const doors = {
   sameWireSilent: 517,
   memberToo: 520,
   wide: 521,
+  apart: 522,
+  apartSilent: 523,
 } as const;
 
 const fronts: readonly InboundNatRule[] = [
@@ -110,6 +112,9 @@ const fronts: readonly InboundNatRule[] = [
   nat('silent-hop', 'fe', doors.silentHop, '10.21.0.1', 8080),
   nat('member-too', 'fe', doors.memberToo, '10.1.1.1', 22),
   nat('wide', 'fe', doors.wide, '10.13.0.1', 8080),
+  nat('apart', 'fe', doors.apart, '10.11.0.1', 8080),
+  nat('apart-silent', 'fe', doors.apartSilent, '10.11.0.77', 8080),
+  nat('apart-6', 'fe6', doors.apart, 'fd0b::1', 8080),
   nat('machine-6', 'fe6', doors.machine, 'fd01::1', 8080),
   nat('same-port-6', 'fe6', doors.samePort, 'fd01::3', doors.samePort),
   nat('vlan-6', 'fe6', doors.vlan, 'fd05::1', 8080),

@@ -54,17 +54,40 @@ describe('the choice of interfaces', () => {
         { name: 'wg0', reason: expect.stringContaining('no Ethernet') },
         { name: 'br0', reason: expect.stringContaining('a bridge of eth1') },
       ],
+      inPlace: [],
     });
   });
 
   it('takes named ones, and what VLANs sit on, once', () => {
-    expect(chooseInterfaces(network, ['eth0.5.6', 'unused', 'eth0']).interfaces).toEqual([
+    const { interfaces, inPlace } = chooseInterfaces(network, ['eth0.5.6', 'unused', 'eth0']);
+    expect(interfaces).toEqual([
       { ifindex: 2, name: 'eth0', mtu: 1500 },
       { ifindex: 8, name: 'unused', mtu: 1500 },
     ]);
+    expect(inPlace).toEqual([{ name: 'eth0.5.6', below: 'eth0' }]);
     expect(
       chooseInterfaces(network, ['eth0.5.6.7', 'eth1', 'vx']).passedOver.map(({ name }) => name),
     ).toEqual(['eth0.5.6.7', 'eth1', 'vx']);
+  });
+
+  it('takes a bond, and never its ports', () => {
+    const links = [
+      link(2, 'eth0', { master: 4 }),
+      link(3, 'eth1', { master: 4 }),
+      link(4, 'bond0', { kind: 'bond' }),
+      vlan(5, 'bond0.7', 4, 7),
+      link(6, 'eth2', { master: 7 }),
+      link(7, 'team0', { kind: 'team' }),
+    ];
+    // IPv6 gives a port a link-local address at times.
+    const addresses = [address(2, 'fe80::2', 64), ...[5, 7].map((on) => address(on, `10.${on}.0.1`, 24))];
+    const { interfaces, passedOver } = chooseInterfaces({ ...nothing, links, addresses }, 'auto');
+    expect(interfaces).toEqual([{ ifindex: 4, name: 'bond0', mtu: 1500 }]);
+    expect(passedOver).toEqual([{ name: 'team0', reason: expect.stringContaining('a team of eth2') }]);
+    expect(chooseInterfaces({ ...nothing, links }, ['eth0', 'bond0'])).toMatchObject({
+      interfaces: [{ name: 'bond0' }],
+      passedOver: [{ name: 'eth0', reason: 'a port of bond0: its packets belong to that' }],
+    });
   });
 
   it('refuses names that mean nothing', () => {

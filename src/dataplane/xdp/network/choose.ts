@@ -13,6 +13,8 @@ export interface Choice {
   readonly interfaces: readonly Chosen[];
   /** Interfaces that carry traffic, which the nftables plane alone will forward; for the status and the log. */
   readonly passedOver: readonly { readonly name: string; readonly reason: string }[];
+  /** VLAN interfaces that were asked for, and those below them, which run the program in their place. */
+  readonly inPlace: readonly { readonly name: string; readonly below: string }[];
 }
 
 /** A name that is not an interface of this host, or one that the program can never run on. */
@@ -20,8 +22,11 @@ export class InterfaceError extends Error {
   override readonly name = 'InterfaceError';
 }
 
-/** Devices at whose wire frames arrive just as they are; a network card has no kind. */
-const physicalKinds: readonly (string | undefined)[] = [undefined, 'veth', 'tun', 'netdevsim'];
+/**
+ * Devices at whose wire frames arrive just as they are; a network card has no kind. A bond hands the program on to its
+ * ports (Linux 5.15), or says why not.
+ */
+const physicalKinds: readonly (string | undefined)[] = [undefined, 'veth', 'tun', 'netdevsim', 'bond'];
 
 /**
  * `auto`: every interface with an address of a network or with a route, and the interfaces below VLAN devices. Named ones
@@ -30,16 +35,21 @@ const physicalKinds: readonly (string | undefined)[] = [undefined, 'veth', 'tun'
 export function chooseInterfaces(network: Network, wanted: readonly string[] | 'auto'): Choice {
   const chosen = new Map<number, Link>();
   const passedOver = new Map<string, string>();
+  const inPlace: { name: string; below: string }[] = [];
   for (const link of wanted === 'auto' ? carriers(network) : wanted.map((name) => named(network, name))) {
     const below = belowVlans(network, link);
     if (typeof below === 'string') passedOver.set(link.name, below);
     else chosen.set(below.index, below);
+    if (wanted !== 'auto' && typeof below !== 'string' && below !== link) {
+      inPlace.push({ name: link.name, below: below.name });
+    }
   }
   return {
     interfaces: [...chosen.values()]
       .toSorted((a, b) => a.index - b.index)
       .map(({ index, name, mtu }) => ({ ifindex: index, name, mtu })),
     passedOver: [...passedOver].map(([name, reason]) => ({ name, reason })),
+    inPlace,
   };
 }
 
@@ -81,7 +91,7 @@ function belowVlans({ links }: Network, link: Link): Link | string {
 }
 
 function unfit(links: readonly Link[], link: Link): string | undefined {
-  if (link.kind === 'bridge' || link.kind === 'bond' || link.kind === 'team') {
+  if (link.kind === 'bridge' || link.kind === 'team') {
     const ports = links.filter(({ master }) => master === link.index).map(({ name }) => name);
     const of = ports.length === 0 ? '' : ` of ${ports.join(', ')}`;
     return `a ${link.kind}${of}, which packets do not pass in the driver's receive path`;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { MapMemory } from '../memory/map-memory.ts';
-import { type Device, devicesOf, receivingInterfaces } from './devices.ts';
+import { type Device, devicesOf, isBlindFor, receivingInterfaces } from './devices.ts';
 import { link, nothing, vlan } from './testing/networks.ts';
 import { encodeDevice, encodeVlan, writeDevices } from './write-devices.ts';
 
@@ -92,6 +92,38 @@ describe('devices', () => {
       { ifindex: 3, mode: 'generic' },
     ]);
     expect(generic.devices.every(({ sends }) => sends)).toBe(true);
+  });
+
+  it('of a bond are its ports as well, by which its frames come in natively', () => {
+    const bonded = [
+      link(2, 'eth0', { master: 4 }),
+      link(3, 'eth1', { master: 4 }),
+      link(4, 'bond0', { kind: 'bond' }),
+      vlan(5, 'bond0.7', 4, 7),
+    ];
+    const network = {
+      ...nothing,
+      links: bonded,
+      features: new Map([[4, { sends: true, sendsLarge: false }]]),
+    };
+    const { devices, vlans } = devicesOf(network, [{ ifindex: 4, mode: 'native' }]);
+    expect(places(devices)).toEqual([
+      [4, 4, 'rs', []],
+      [2, 4, 'r-', []],
+      [3, 4, 'r-', []],
+      [5, 4, '-s', [7]],
+    ]);
+    expect(new Set(devices.slice(0, 3).map(({ mac }) => mac))).toEqual(new Set([bonded[2]?.mac]));
+    expect(vlans).toEqual([{ physical: 4, index: 5, tags: [{ protocol: 0x8100, id: 7 }] }]);
+    expect(receivingInterfaces(network, [{ ifindex: 4, mode: 'native' }])).toEqual(['bond0', 'bond0.7']);
+    const generic = devicesOf(network, [{ ifindex: 4, mode: 'generic' }]);
+    expect(generic.devices.map(({ index }) => index)).toEqual([4, 5]);
+  });
+
+  it('with VLANs on them are no place for generic mode', () => {
+    const blind = ([2, 3, 7] as const).map((ifindex) => isBlindFor(network, { ifindex, mode: 'generic' }));
+    expect(blind).toEqual([true, false, true]);
+    expect(isBlindFor(network, { ifindex: 2, mode: 'native' })).toBe(false);
   });
 
   it('leaves out interfaces that are gone, and VLANs that are down', () => {

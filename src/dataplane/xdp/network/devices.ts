@@ -16,7 +16,7 @@ export interface Tag {
 /** What becomes a `struct device` of bpf/abi.h. */
 export interface Device {
   readonly index: number;
-  /** Index of the interface whose wire it is. */
+  /** Index of the interface whose wire it is; of the bond for its ports. */
   readonly physical: number;
   readonly receives: boolean;
   readonly sends: boolean;
@@ -62,6 +62,7 @@ export function devicesOf(network: Network, attached: readonly Attached[]): Devi
     if (reason !== undefined) slow.push({ name: link.name, reason });
     sending.set(ifindex, reason === undefined);
     devices.push(deviceOf(link, link, true, reason === undefined, []));
+    if (link.kind === 'bond' && mode === 'native') devices.push(...portsOf(link, network));
   }
   for (const link of network.links) {
     if (link.vlan === undefined) continue;
@@ -102,6 +103,22 @@ function deviceOf(
   return { index, physical: physical.index, receives, sends, returns, tags, mac, mtu };
 }
 
+/** In native mode frames come in by the ports of a bond, to its MAC address; what is sent there it gives to one of them. */
+function portsOf(bond: Link, { links }: Network): readonly Device[] {
+  const ports = links.filter(({ master }) => master === bond.index);
+  return ports.map((port) => ({ ...deviceOf(bond, bond, true, false, []), index: port.index }));
+}
+
+/**
+ * The kernel takes a tag off the frame before XDP in generic mode sees it, where the driver has not done so: always on a
+ * bond, on others by their offloads. The program would translate across VLANs, and the old tag would go out with the frame.
+ */
+export function isBlindFor(network: Network, { ifindex, mode }: Attached): boolean {
+  return (
+    mode === 'generic' && network.links.some(({ vlan, parent }) => vlan !== undefined && parent === ifindex)
+  );
+}
+
 /** On which attached interface a VLAN device sits, and the tags of its frames there. */
 function placeOf(
   device: Link,
@@ -121,6 +138,9 @@ function placeOf(
 
 /** The interfaces at whose addresses packets from attached ones arrive: themselves and the VLANs on them. By name. */
 export function receivingInterfaces(network: Network, attached: readonly Attached[]): readonly string[] {
-  const indices = new Set(devicesOf(network, attached).devices.map(({ index }) => index));
+  const { devices } = devicesOf(network, attached);
+  // To the kernel, what comes in by a port of a bond comes in by the bond.
+  const own = devices.filter(({ index, physical, receives }) => !receives || index === physical);
+  const indices = new Set(own.map(({ index }) => index));
   return network.links.filter(({ index }) => indices.has(index)).map(({ name }) => name);
 }

@@ -3,7 +3,8 @@ import type { IpAddress } from '../../../resources/address.ts';
 import type { MapElements } from '../kernel/map-elements.ts';
 import type { MapMemory } from '../memory/map-memory.ts';
 import { type Attached, type Devices, devicesOf } from './devices.ts';
-import { type HopPolicy, hopPolicy } from './hop-policy.ts';
+import { type Elsewhere, elsewhereOf } from './elsewhere.ts';
+import { type HopPolicy, hopPolicy, routesMax } from './hop-policy.ts';
 import type { Network } from './model.ts';
 import { keyOf } from './neighbour-plan.ts';
 import { watchNeighbours } from './neighbours.ts';
@@ -34,6 +35,8 @@ export interface FollowedNetwork {
   readonly hops: Pick<HopPolicy, 'remember' | 'reason' | 'note'> & { readonly listed: number };
   /** Interfaces that packets leave by with the kernel's help only, by name and reason. */
   readonly slow: Devices['slow'];
+  /** Interfaces that routes lead over, and where the program does not run: nftables forwards what goes or comes there. */
+  readonly elsewhere: readonly string[];
   /** Machines and gateways on a link that are needed and do not answer, at most 10. */
   readonly unresolved: readonly IpAddress[];
   /** Attached interfaces have changed: resolves when the maps say so. */
@@ -46,16 +49,18 @@ export interface FollowedNetwork {
 export async function followNetwork(options: FollowOptions): Promise<FollowedNetwork> {
   const hopWriter = openHopWriter(options, options.grace);
   let policy: HopPolicy = { remember: false, routes: [] };
+  let elsewhere: Elsewhere = { prefixes: [], all: false, names: [] };
   let slow: Devices['slow'] = [];
   let gateways: readonly Hop[] = [];
 
   const apply = async (network: Network): Promise<void> => {
-    // What is forbidden takes effect first.
-    policy = hopPolicy(network);
-    const written = hopWriter.write(policy);
-    gateways = gatewaysOf(network);
     const wanted = devicesOf(network, options.attached());
     const unplaced = writeDevices(options.devices, wanted.devices);
+    const served = wanted.devices.filter((device) => !unplaced.includes(device));
+    elsewhere = elsewhereOf(network, new Set(served.map(({ index }) => index)));
+    policy = hopPolicy(network, routesMax - elsewhere.prefixes.length);
+    const written = hopWriter.write(policy, elsewhere);
+    gateways = gatewaysOf(network);
     writeVlans(options.vlans, wanted);
     slow = [...wanted.slow, ...unplaced.map(({ index }) => crowded(network, index))];
     await written;
@@ -98,6 +103,9 @@ export async function followNetwork(options: FollowOptions): Promise<FollowedNet
     get slow() {
       return slow;
     },
+    get elsewhere() {
+      return elsewhere.names;
+    },
     get unresolved() {
       return neighbours.unresolved;
     },
@@ -127,6 +135,6 @@ function crowded({ links }: Network, index: number): Devices['slow'][number] {
   const name = links.find((link) => link.index === index)?.name ?? String(index);
   return {
     name,
-    reason: 'too many interfaces with like indices: packets that leave here are routed by the kernel',
+    reason: 'too many interfaces with like indices: flows over this one are left to nftables',
   };
 }

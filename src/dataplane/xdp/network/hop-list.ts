@@ -1,6 +1,6 @@
 // Makes a routing table short enough for the program, without ever saying something wrong: "ask the FIB" is right for
 // every destination, so such prefixes may be left out where nothing else matches, or widened, and cost only time.
-import { common, contains, type HopRoute, overlap, type Prefix, prefixOf } from './prefix.ts';
+import { common, contains, type HopRoute, isFour, overlap, type Prefix, prefixOf } from './prefix.ts';
 
 /** Above, the work would be felt: it grows with the square. */
 const relevantLimit = 256;
@@ -117,8 +117,4 @@ function shortestFirst(routes: readonly HopRoute[]): readonly HopRoute[] {
 
 function asked({ bits, length }: HopRoute): HopRoute {
   return { bits, length, kind: 'ask' };
-}
-
-function isFour({ bits, length }: Prefix): boolean {
-  return length >= 96 && bits >> 32n === 0xffffn;
 }

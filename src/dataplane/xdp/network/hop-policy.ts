@@ -33,11 +33,12 @@ const usualRules: Readonly<Record<Family, readonly (readonly [priority: number, 
 /** In which they are asked. */
 const tables: readonly number[] = [table.local, table.main, table.default];
 
-export function hopPolicy(network: Network): HopPolicy {
+/** `most` lines are listed. */
+export function hopPolicy(network: Network, most: number = routesMax): HopPolicy {
   const reason = obstacle(network);
   if (reason !== undefined) return { remember: false, reason, routes: [] };
   const routes = inOrder(network.routes);
-  const list = shortened(routes, routesMax);
+  const list = shortened(routes, most);
   if (list !== undefined) return { remember: true, routes: list };
   return {
     remember: true,

@@ -34,6 +34,11 @@ export function contains(outer: Prefix, inner: Prefix): boolean {
   return outer.length <= inner.length && (inner.bits & maskOf(outer.length)) === outer.bits;
 }
 
+/** An IPv4 address or a prefix of such. */
+export function isFour({ bits, length }: Prefix): boolean {
+  return length >= 96 && bits >> 32n === 0xffffn;
+}
+
 export function overlap(a: Prefix, b: Prefix): boolean {
   return contains(a, b) || contains(b, a);
 }

@@ -10,9 +10,9 @@ const flag = { receives: 1, sends: 2, losesReturns: 4 } as const;
 const mtuMax = 0xffff;
 
 /**
- * Makes the array hold exactly these devices. What is there already is not touched; what changes is hidden meanwhile, and
- * packets to it are routed by the kernel for that moment. Returns those for which no place was free: packets to them are
- * routed by the kernel.
+ * Makes the array hold exactly these devices. What is there already is not touched; what changes loses its flags meanwhile,
+ * and packets to it are routed by the kernel for that moment. Returns those for which no place was free: flows over them
+ * are left to nftables.
  */
 export function writeDevices(memory: MapMemory, devices: readonly Device[]): readonly Device[] {
   const wanted = new Map(devices.map((device) => [device.index, device]));
@@ -66,10 +66,12 @@ function writeDevice(memory: MapMemory, place: number, device: Device): void {
   const bytes = encodeDevice(device);
   const there = Buffer.from(memory.buffer, place * memory.valueSize, layout.size);
   if (there.equals(bytes)) return;
-  const index = indexAt(memory, place);
-  Atomics.store(index, 0, 0);
-  bytes.copy(there, layout.physical, layout.physical);
-  Atomics.store(index, 0, device.index);
+  const flags = new Uint32Array(memory.buffer, place * memory.valueSize + layout.flags, 1);
+  Atomics.store(flags, 0, 0);
+  bytes.copy(there, layout.physical, layout.physical, layout.flags);
+  bytes.copy(there, layout.tags, layout.tags);
+  Atomics.store(flags, 0, flagsOf(device));
+  Atomics.store(indexAt(memory, place), 0, device.index);
 }
 
 function freePlace(memory: MapMemory, index: number): number | undefined {

@@ -60,6 +60,27 @@ describe('the writer of next hops', () => {
     expect(bank(0)).toEqual(encodeRoutes(second.routes));
   });
 
+  it('puts prefixes elsewhere at the end of a bank; until it shows them every address may be one', async () => {
+    const tunnel = prefixOf(mappedNumber('10.9.0.0' as IpAddress), 112);
+    const written = writer.write(first, { prefixes: [tunnel], all: false, names: ['tun0'] });
+    expect(words[4]).toBe(0xff00);
+    await passGrace();
+    await written;
+    expect(words[4]).toBe(0x80000101);
+    expect(Buffer.from(routes.buffer, 31 * 128, 32).toString('hex')).toBe(
+      '00000000000000000000ffff0a090000ffffffffffffffffffffffffffff0000',
+    );
+    const everywhere = writer.write(none, { prefixes: [], all: true, names: ['tun0'] });
+    await passGrace();
+    await everywhere;
+    expect(words[4]).toBe(0xff00);
+    const nowhere = writer.write(none);
+    expect(words[4]).toBe(0xff00);
+    await passGrace();
+    await nowhere;
+    expect(words[4]).toBe(0x80000000);
+  });
+
   it('forbids at once, and writes of several policies the last', async () => {
     const written = writer.write(first);
     expect(words[3]).toBeGreaterThan(0);

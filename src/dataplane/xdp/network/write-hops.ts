@@ -2,8 +2,9 @@
 import { control as controlLayout, route as layout, routesMax } from '../memory/layout.ts';
 import type { MapMemory } from '../memory/map-memory.ts';
 import { bytesOfNumber, mappedBytes } from './bytes.ts';
+import type { Elsewhere } from './elsewhere.ts';
 import type { HopPolicy } from './hop-policy.ts';
-import { type HopRoute, maskOf } from './prefix.ts';
+import { type HopRoute, maskOf, type Prefix } from './prefix.ts';
 
 /** ROUTE_ASK, ROUTE_GATEWAY */
 const kinds = { ask: 0, gateway: 1 } as const;
@@ -15,13 +16,15 @@ const kinds = { ask: 0, gateway: 1 } as const;
 const beatEvery = 500;
 /** For tests of the program: trusted without an end. */
 const always = 0xffffffff;
+/** ELSEWHERE_ALL */
+const elsewhereAll = 255;
 
 export interface HopWriter {
   /**
    * Makes the program follow this policy: at once where it forbids something, after a grace period where it allows more.
-   * Of calls that come meanwhile the last one counts.
+   * Of calls that come meanwhile the last one counts. `elsewhere` and the policy's routes share one bank.
    */
-  write(policy: HopPolicy): Promise<void>;
+  write(policy: HopPolicy, elsewhere?: Elsewhere): Promise<void>;
   /** The program goes on for three seconds by what it was told last, and then asks the FIB for each packet. */
   close(): void;
 }
@@ -37,7 +40,7 @@ export function openHopWriter(memory: HopMemory, grace: () => Promise<void>): Ho
   const cacheWord = controlLayout.hop_cache / 4;
   const routesWord = controlLayout.routes / 4;
   let remember = false;
-  let wanted: HopPolicy | undefined;
+  let wanted: { readonly policy: HopPolicy; readonly elsewhere: Elsewhere } | undefined;
   let written: string | undefined;
   let writing: Promise<void> | undefined;
   let closed = false;
@@ -50,22 +53,25 @@ export function openHopWriter(memory: HopMemory, grace: () => Promise<void>): Ho
   };
   const writeNext = async (): Promise<void> => {
     while (wanted !== undefined && !closed) {
-      const policy = wanted;
+      const { policy, elsewhere } = wanted;
       wanted = undefined;
       remember = policy.remember;
       beat();
-      const content = encodeRoutes(policy.routes);
-      const text = content.toString('latin1');
+      const content = encodeBank(policy.routes, elsewhere.prefixes);
+      const count = elsewhere.all ? elsewhereAll : elsewhere.prefixes.length;
+      const text = `${count} ${content.toString('latin1')}`;
       if (text === written) continue;
       written = undefined;
       // No list at all meanwhile: the one there is wrong. Its bank has to be kept, as packets may be reading it.
-      const bank = (words[routesWord] ?? 0) >>> 31;
-      Atomics.store(words, routesWord, (bank << 31) >>> 0);
+      const before = words[routesWord] ?? 0;
+      const bank = before >>> 31;
+      const doubtful = count > 0 || ((before >>> 8) & 0xff) > 0 ? elsewhereAll : 0;
+      Atomics.store(words, routesWord, ((bank << 31) | (doubtful << 8)) >>> 0);
       await grace();
       if (closed) return;
       const next = 1 - bank;
       content.copy(Buffer.from(memory.routes.buffer, next * routesMax * layout.size, content.length));
-      Atomics.store(words, routesWord, ((next << 31) | policy.routes.length) >>> 0);
+      Atomics.store(words, routesWord, ((next << 31) | (count << 8) | policy.routes.length) >>> 0);
       written = text;
     }
   };
@@ -73,8 +79,8 @@ export function openHopWriter(memory: HopMemory, grace: () => Promise<void>): Ho
   timer.unref();
 
   return {
-    write(policy) {
-      wanted = policy;
+    write(policy, elsewhere = { prefixes: [], all: false, names: [] }) {
+      wanted = { policy, elsewhere };
       writing ??= writeNext().finally(() => {
         writing = undefined;
       });
@@ -97,10 +103,25 @@ export function encodeRoutes(routes: readonly HopRoute[]): Buffer {
   return Buffer.concat(routes.map(encodeRoute));
 }
 
-function encodeRoute(route: HopRoute): Buffer {
+/** All of it: the prefixes at its end, backwards. */
+function encodeBank(routes: readonly HopRoute[], elsewhere: readonly Prefix[]): Buffer {
+  const bytes = Buffer.alloc(routesMax * layout.size);
+  encodeRoutes(routes).copy(bytes);
+  for (const [i, prefix] of elsewhere.entries()) {
+    encodePrefix(prefix).copy(bytes, (routesMax - 1 - i) * layout.size);
+  }
+  return bytes;
+}
+
+function encodePrefix({ bits, length }: Prefix): Buffer {
   const bytes = Buffer.alloc(layout.size);
-  bytesOfNumber(route.bits).copy(bytes, layout.prefix);
-  bytesOfNumber(maskOf(route.length)).copy(bytes, layout.mask);
+  bytesOfNumber(bits).copy(bytes, layout.prefix);
+  bytesOfNumber(maskOf(length)).copy(bytes, layout.mask);
+  return bytes;
+}
+
+function encodeRoute(route: HopRoute): Buffer {
+  const bytes = encodePrefix(route);
   bytes.writeUInt32LE(kinds[route.kind], layout.kind);
   if (route.kind === 'gateway') {
     mappedBytes(route.gateway).copy(bytes, layout.gateway);
