@@ -42,6 +42,20 @@ describe('where the kernel does not tell', () => {
     ]);
   });
 
+  it('a bond takes what all of its ports take', () => {
+    const bonded = [
+      ...[4, 5, 6].map((index) => link(index, `bond${index}`, { kind: 'bond' })),
+      link(2, 'eth0', { master: 4 }),
+      link(3, 'taken', { master: 4, kind: 'veth' }),
+      link(7, 'eth2', { master: 5 }),
+      link(8, 'unseen', { master: 5, kind: 'veth' }),
+    ];
+    const ports: Looks = { ...looks, driver: () => 'ice' };
+    const found = deduceFeatures(bonded, ports);
+    expect([4, 5, 6].map((index) => found.get(index)?.sends)).toEqual([true, false, false]);
+    expect(found.get(5)?.doubt).toMatch(/out of reach/);
+  });
+
   it('an interface without a driver to ask is routed to', () => {
     const [one] = deduceFeatures([link(2, 'odd')], {
       driver: () => undefined,

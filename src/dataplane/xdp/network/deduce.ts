@@ -48,6 +48,14 @@ export function deduceFeatures(links: readonly Link[], looks: Looks): XdpFeature
       ...(doubt !== undefined && doubt !== '' && { doubt }),
     });
   }
+  // A bond gives what is sent to it to one of its ports.
+  for (const { index, kind } of links) {
+    if (kind !== 'bond') continue;
+    const ports = links.filter(({ master }) => master === index);
+    const unfit = ports.map((port) => features.get(port.index)).find((one) => one?.sends !== true);
+    const sends = ports.length > 0 && unfit === undefined;
+    features.set(index, unfit ?? { sends, sendsLarge: false });
+  }
   return features;
 }
 
