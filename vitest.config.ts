@@ -42,8 +42,10 @@ export default defineConfig({
             'test/architecture/**/*.test.ts',
             'test/invalid/**/*.test.ts',
             'test/vm/**/*.test.ts',
+            'test/demo/**/*.test.ts',
+            'test/vagrant/**/*.test.ts',
           ],
-          exclude: ['src/**/*.kernel.test.ts', 'test/vm/**/*.vm.test.ts'],
+          exclude: ['src/**/*.kernel.test.ts', 'test/**/*.vm.test.ts'],
         },
       },
       {
@@ -87,7 +89,7 @@ export default defineConfig({
         test: {
           ...endToEnd,
           name: 'vm',
-          include: ['test/vm/**/*.vm.test.ts'],
+          include: ['test/vm/**/*.vm.test.ts', 'test/vagrant/**/*.vm.test.ts'],
         },
       },
     ],

@@ -14,11 +14,20 @@ export function throughPort({ frontendAddress, frontendPort }: Mapping): Request
   return { scheme: 'https', address: frontendAddress, port: frontendPort };
 }
 
-/** `behind` are the machines that may answer on port 80. */
-export function steadyLoad(mappings: readonly Mapping[], behind: readonly string[]): readonly Stream[] {
-  const share = 1 / mappings.length;
+/** `behind` are the machines that may answer on port 80. Slow machines get less to do. */
+export function steadyLoad(
+  mappings: readonly Mapping[],
+  behind: readonly string[],
+  slowness: number,
+): readonly Stream[] {
+  const share = 1 / mappings.length / slowness;
   return [
-    { name: 'port 80', request: port80, perSecond: httpPerSecond, expect: behind },
+    {
+      name: 'port 80',
+      request: port80,
+      perSecond: httpPerSecond / slowness,
+      expect: behind,
+    },
     ...mappings.flatMap((mapping): readonly Stream[] => {
       const request = throughPort(mapping);
       const expect = [mapping.member];

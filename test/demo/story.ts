@@ -1,31 +1,30 @@
 // The demo's steps, in the order in which a person would meet them. Every request counts towards the last line.
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { firstPort, frontend, rulesYaml, webYaml } from '../lab/example.ts';
 import type { Lab } from '../lab/lab.ts';
 import type { Backend } from '../lab/topology.ts';
-import type { Outcome } from '../lab/traffic/message.ts';
+import type { Outcome, Request } from '../lab/traffic/message.ts';
 import type { Traffic } from '../lab/traffic/traffic.ts';
 import { Gateway, type Mapping } from './gateway.ts';
 import { port80, steadyLoad, throughPort } from './load.ts';
 import { bad, bar, block, command, good, heading, line, table, thousands } from './screen.ts';
+import type { Site } from './site.ts';
 
 /** Milliseconds that the load runs before and after each change. */
 const runUp = 1_500;
 
 export class Story {
-  readonly #lab: Lab;
+  readonly #site: Site;
   readonly #traffic: Traffic;
   readonly #gateway: Gateway;
   /** Of the requests outside the steady load. */
   readonly #count = { right: 0, wrong: 0, lost: 0 };
   readonly #complaints: string[] = [];
 
-  constructor(lab: Lab, traffic: Traffic) {
-    this.#lab = lab;
+  constructor(site: Site, traffic: Traffic) {
+    this.#site = site;
     this.#traffic = traffic;
-    this.#gateway = new Gateway(lab);
+    this.#gateway = new Gateway(site);
   }
 
   /** Returns whether every request was answered by the right machine and nothing moved. */
@@ -33,14 +32,14 @@ export class Story {
     await this.#declare();
     const before = await this.#askEveryPort();
     await this.#spread();
-    await this.#traffic.load(steadyLoad(before, this.#names()));
-    await sleep(runUp);
+    await this.#load(before, this.#names());
+    await this.#letRun();
     await this.#scaleOut();
     const leaving = this.#leaving();
     await this.#scaleIn(leaving);
     await this.#traffic.load([]);
     const unmoved = await this.#compare(before, leaving);
-    if (this.#lab.dataplane === 'xdp') {
+    if (this.#site.dataplane === 'xdp') {
       heading(7, 'Look at the data plane: where it runs, what it holds, and what became of the packets');
       await this.#gateway.showStatus();
     }
@@ -49,7 +48,7 @@ export class Story {
 
   async #declare(): Promise<void> {
     heading(1, 'Declare one port for all machines, and a port of its own for each machine');
-    await writeFile(join(this.#lab.directory, 'web.yaml'), webYaml(this.#lab.backends));
+    await this.#site.put('web.yaml', webYaml(this.#site.backends));
     command('tail -5 web.yaml');
     block(rulesYaml);
     await this.#gateway.show('apply', '-f', 'web.yaml');
@@ -58,7 +57,7 @@ export class Story {
   async #askEveryPort(): Promise<readonly Mapping[]> {
     heading(2, 'Ask every mapped port over TLS: does the machine answer that the table names?');
     const mappings = await this.#gateway.mappings();
-    const outcomes = await this.#traffic.ask(mappings.map(throughPort));
+    const outcomes = await this.#ask(mappings.map(throughPort));
     const rows = mappings.map((mapping, index) => [
       `${mapping.frontendAddress}:${mapping.frontendPort}`,
       mapping.member,
@@ -71,9 +70,9 @@ export class Story {
   }
 
   async #spread(): Promise<void> {
-    const requests = Math.max(600, this.#lab.backends.length * 20);
+    const requests = Math.max(Math.ceil(600 / this.#site.slowness), this.#site.backends.length * 20);
     heading(3, `Ask port 80 ${thousands(requests)} times: the machines share the requests`);
-    const outcomes = await this.#traffic.ask(Array<typeof port80>(requests).fill(port80));
+    const outcomes = await this.#ask(Array<typeof port80>(requests).fill(port80));
     const counts = new Map<string, number>(this.#names().map((name) => [name, 0]));
     for (const outcome of outcomes) {
       this.#judge(outcome, this.#names(), 80);
@@ -88,22 +87,22 @@ export class Story {
   }
 
   async #scaleOut(): Promise<void> {
-    const count = Math.min(3, Math.ceil(this.#lab.backends.length / 2));
+    const count = Math.min(3, Math.ceil(this.#site.backends.length / 2));
     heading(
       4,
       `Scale out by ${count} while requests run: port 80, every mapped port, and a lasting connection each`,
     );
     const added: Backend[] = [];
-    for (let index = 0; index < count; index += 1) added.push(await this.#lab.addBackend());
+    for (let index = 0; index < count; index += 1) added.push(await this.#site.addBackend());
     // From the commit on they may answer, so the client has to know them before.
-    await this.#traffic.load(steadyLoad(await this.#gateway.mappings(), this.#names()));
+    await this.#load(await this.#gateway.mappings(), this.#names());
     await this.#gateway.show('member', 'add', 'web', 'machines', ...added.map(inPool));
-    await this.#traffic.load(steadyLoad(await this.#gateway.mappings(), this.#names()));
+    await this.#load(await this.#gateway.mappings(), this.#names());
     await this.#watchPort80();
   }
 
   #leaving(): readonly Backend[] {
-    const { backends } = this.#lab;
+    const { backends } = this.#site;
     // One from the beginning and one from the middle: where a careless numbering would shift the rest.
     return [backends[1], backends[Math.floor(backends.length / 2) + 1]].filter((each) => each !== undefined);
   }
@@ -123,10 +122,10 @@ export class Story {
     );
     // From here on a request to port 80 that they answer is wrong; what was sent to them before still ends well.
     const staying = (await this.#gateway.mappings()).filter(({ member }) => stays(member));
-    await this.#traffic.load(steadyLoad(staying, this.#names().filter(stays)));
+    await this.#load(staying, this.#names().filter(stays));
     block('The requests that they had have ended.');
     await this.#gateway.show('member', 'remove', 'web', 'machines', ...gone);
-    for (const { node } of leaving) await this.#lab.removeBackend(node);
+    for (const { node } of leaving) await this.#site.removeBackend(node);
     await this.#watchPort80();
   }
 
@@ -135,7 +134,7 @@ export class Story {
     const counts = (): ReadonlyMap<string, number> =>
       this.#traffic.tally().byStream.get('port 80') ?? new Map();
     const before = counts();
-    await sleep(runUp);
+    await this.#letRun();
     const since = [...counts()]
       .map(([machine, count]) => [machine, count - (before.get(machine) ?? 0)] as const)
       .filter(([, count]) => count > 0)
@@ -167,8 +166,22 @@ export class Story {
     return moved.length === 0 && answering === 0;
   }
 
+  async #ask(requests: readonly Request[]): Promise<readonly Outcome[]> {
+    const { slowness } = this.#site;
+    return await this.#traffic.ask(requests, Math.ceil(16 / slowness));
+  }
+
+  async #load(mappings: readonly Mapping[], behind: readonly string[]): Promise<void> {
+    await this.#traffic.load(steadyLoad(mappings, behind, this.#site.slowness));
+  }
+
+  /** A slow machine needs longer for as much. */
+  async #letRun(): Promise<void> {
+    await sleep(runUp * Math.sqrt(this.#site.slowness));
+  }
+
   #names(): readonly string[] {
-    return this.#lab.backends.map(({ node }) => node);
+    return this.#site.backends.map(({ node }) => node);
   }
 
   /** Counts an outcome and says it in a few words. */

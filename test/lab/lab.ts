@@ -20,7 +20,7 @@ import {
 } from './record.ts';
 import { healthFile, startServerParent, startServers } from './servers/servers.ts';
 import { type Backend, backend, maximumBackends, type Node, namespaceOf } from './topology.ts';
-import { Traffic } from './traffic/traffic.ts';
+import { client, Traffic } from './traffic/traffic.ts';
 
 export interface LabOptions {
   /** Labs with different names stand side by side. Small letters, digits and hyphens, at most 32. */
@@ -211,7 +211,8 @@ export class Lab implements AsyncDisposable {
 
   /** A long-running client for many requests; it says who answered each. */
   async traffic(node: Node = 'client'): Promise<Traffic> {
-    return await Traffic.start(this.namespace(node));
+    const [file, args] = enter(this.namespace(node), [process.execPath, client]);
+    return await Traffic.start([file, ...args]);
   }
 
   /** Adds a machine with its servers: the given one, or the first that is free. */

@@ -1,6 +1,7 @@
 // The virtual machines' command line: scripts/vm.
 import { resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { addCommands } from '../vagrant/command.ts';
 import { cached } from './cache.ts';
 import { defaultKernel, findKernel, type Kernel, kernels } from './kernels.ts';
 import { cells, runMatrix } from './matrix.ts';
@@ -179,6 +180,8 @@ for (const [name, status] of Object.entries(signals)) {
     interrupted.abort();
   });
 }
+
+addCommands(program, { say, signal: interrupted.signal });
 
 try {
   await program.parseAsync();

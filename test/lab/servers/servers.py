@@ -34,6 +34,8 @@ class Machine:
     def __init__(self, order, certificate, health_directory):
         self.name = order["machine"]
         self.order = order
+        # A machine that shares its network with others has addresses of its own there.
+        self.addresses = order.get("addresses", ["0.0.0.0", "::"])
         self.health_file = os.path.join(health_directory, self.name)
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.tls.load_cert_chain(certificate)
@@ -43,14 +45,14 @@ class Machine:
             for port in ports:
                 await asyncio.start_server(
                     lambda reader, writer, scheme=scheme: self.converse(scheme, reader, writer),
-                    ["0.0.0.0", "::"],
+                    self.addresses,
                     port,
                     backlog=1024,
                     ssl=tls,
                 )
         for port in self.order["udp"]:
-            self.listen_udp(socket.AF_INET, port)
-            self.listen_udp(socket.AF_INET6, port)
+            for address in self.addresses:
+                self.listen_udp(address, port)
         ready()
         await asyncio.Event().wait()
 
@@ -100,15 +102,16 @@ class Machine:
         except FileNotFoundError:
             return 200
 
-    def listen_udp(self, family, port):
+    def listen_udp(self, address, port):
         """Answers from the address that was asked: a machine may hold several, a frontend's among them."""
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
         server = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         if family == socket.AF_INET6:
             server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
         else:
             server.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
-        server.bind(("::" if family == socket.AF_INET6 else "0.0.0.0", port))
+        server.bind((address, port))
         asyncio.get_running_loop().add_reader(server, self.echo, server, family, port)
 
     def echo(self, server, family, port):
@@ -142,7 +145,8 @@ def be_machine(connection, order, certificate, health_directory):
         connection.close()
 
     try:
-        enter_network(order["namespace"])
+        if "namespace" in order:
+            enter_network(order["namespace"])
         asyncio.run(Machine(order, certificate, health_directory).run(ready))
     except Exception as error:  # Whatever it is, who gave the order has to know.
         connection.sendall(json.dumps({"error": str(error)}).encode() + b"\n")

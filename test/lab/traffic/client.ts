@@ -1,6 +1,7 @@
 // Runs in the client's namespace for as long as a test lasts: a process per request would cost more than the request.
 import { Agent } from 'node:http';
 import { Agent as TlsAgent } from 'node:https';
+import { createInterface } from 'node:readline';
 import { setImmediate as breathe } from 'node:timers/promises';
 import type { FromClient, Outcome, Request, Stream, StreamOutcome, ToClient } from './message.ts';
 import { send } from './send.ts';
@@ -23,7 +24,7 @@ const underWay = new Set<Promise<void>>();
 let outcomes: StreamOutcome[] = [];
 
 function tell(message: FromClient): void {
-  process.send?.(message);
+  process.stdout.write(`${JSON.stringify(message)}\n`);
 }
 
 async function ask(requests: readonly Request[], concurrency: number): Promise<readonly Outcome[]> {
@@ -121,7 +122,8 @@ async function obey(message: ToClient): Promise<void> {
   }
 }
 
-process.on('message', (message) => void obey(message as ToClient));
-process.on('disconnect', () => process.exit(0));
+createInterface(process.stdin)
+  .on('line', (line) => void obey(JSON.parse(line) as ToClient))
+  .on('close', () => process.exit(0));
 setInterval(beat, tick);
 tell({ kind: 'ready' });

@@ -1,8 +1,9 @@
 // A test's hold on the long-running client: sends requests through the gateway and hears who answered each.
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { enter } from '../namespaces.ts';
+import { createInterface } from 'node:readline';
+import type { Readable, Writable } from 'node:stream';
 import type { FromClient, Outcome, Request, Stream, StreamOutcome, ToClient } from './message.ts';
 
 /** What a steady load has brought so far. */
@@ -17,28 +18,33 @@ export interface Tally {
   readonly complaints: readonly string[];
 }
 
+/** The program of the client, for the Node of where it runs. */
+export const client = join(import.meta.dirname, 'client.ts');
+
 export class Traffic implements AsyncDisposable {
-  readonly #child: ChildProcess;
+  readonly #child: ChildProcessByStdio<Writable, Readable, null>;
+  readonly #ready = Promise.withResolvers<void>();
   readonly #waiting = new Map<number, PromiseWithResolvers<readonly Outcome[]>>();
   readonly #verdicts = { right: 0, wrong: 0, lost: 0 };
   readonly #byStream = new Map<string, Map<string, number>>();
   readonly #complaints: string[] = [];
   #lastId = 0;
 
-  private constructor(child: ChildProcess) {
+  private constructor(child: ChildProcessByStdio<Writable, Readable, null>) {
     this.#child = child;
-    child.on('message', (message) => this.#hear(message as FromClient));
+    // Its end is heard of from its exit, and by then nobody listens.
+    child.stdin.on('error', () => undefined);
+    createInterface(child.stdout).on('line', (line) => this.#hear(JSON.parse(line) as FromClient));
     child.on('exit', () => {
+      this.#ready.reject(new Error('The client has ended.'));
       for (const { reject } of this.#waiting.values()) reject(new Error('The client has ended.'));
     });
   }
 
-  /** Starts a client in this namespace. */
-  static async start(namespace: string): Promise<Traffic> {
-    const [file, args] = enter(namespace, [process.execPath, join(import.meta.dirname, 'client.ts')]);
-    const child = spawn(file, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
-    const traffic = new Traffic(child);
-    await once(child, 'message');
+  /** Starts a client by this command, which runs `client` with Node; it is spoken to in lines of JSON. */
+  static async start([file = '', ...args]: readonly string[]): Promise<Traffic> {
+    const traffic = new Traffic(spawn(file, args, { stdio: ['pipe', 'pipe', 'inherit'] }));
+    await traffic.#ready.promise;
     return traffic;
   }
 
@@ -72,7 +78,7 @@ export class Traffic implements AsyncDisposable {
   async stop(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const ended = once(this.#child, 'exit');
-    this.#child.disconnect();
+    this.#child.stdin.end();
     await ended;
   }
 
@@ -84,13 +90,14 @@ export class Traffic implements AsyncDisposable {
     this.#lastId += 1;
     const answer = Promise.withResolvers<readonly Outcome[]>();
     this.#waiting.set(this.#lastId, answer);
-    this.#child.send(message(this.#lastId));
+    this.#child.stdin.write(`${JSON.stringify(message(this.#lastId))}\n`);
     return await answer.promise;
   }
 
   #hear(message: FromClient): void {
     switch (message.kind) {
       case 'ready':
+        this.#ready.resolve();
         break;
       case 'answers':
       case 'settled':
