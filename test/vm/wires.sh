@@ -7,11 +7,10 @@ shift
 for ((card = 1; card <= cards; card += 1)); do
   wire=wire$(((card + 1) / 2))
   if ((card % 2)); then
-    ip link add "$wire" addrgenmode none type bridge forward_delay 0 mcast_snooping 0
-    ip link set "$wire" up
+    ip link add "$wire" type bridge forward_delay 0 mcast_snooping 0
+    ip link set "$wire" addrgenmode none up
   fi
   ip tuntap add "nic$card" mode tap multi_queue vnet_hdr
-  ip link set "nic$card" addrgenmode none
-  ip link set "nic$card" master "$wire" up
+  ip link set "nic$card" addrgenmode none master "$wire" up
 done
 exec "$@"
