@@ -5,7 +5,9 @@ export type Feature =
   /** Inbound NAT and load balancing by nftables. */
   | 'nftables'
   /** The same by XDP. */
-  | 'xdp';
+  | 'xdp'
+  /** Flows are ended many at once, by a filter (Linux 6.11); elsewhere each by its name. */
+  | 'flow-filters';
 
 export interface Kernel {
   /** As `--kernel` and `PENSTOCK_VM` name it. */
@@ -20,7 +22,7 @@ export const kernels: readonly Kernel[] = [
   {
     name: '6.12',
     packages: /^linux-image-6\.12\.[0-9]+\+deb12-amd64$/,
-    promises: ['nftables', 'xdp'],
+    promises: ['nftables', 'xdp', 'flow-filters'],
   },
 ];
 

@@ -26,8 +26,8 @@ const nftables: Suite = {
   name: 'nftables',
   needs: ['nftables'],
   projects: ['kernel'],
-  files: ['src/dataplane/nftables/'],
-  timeout: 900,
+  files: ['src/dataplane/conntrack/', 'src/dataplane/nftables/'],
+  timeout: 1800,
 };
 const xdp: Suite = {
   name: 'xdp',
