@@ -17,8 +17,15 @@ export async function agentOn(lab: Lab, plane: Plane, ...more: readonly string[]
   await lab.startAgent({ arguments: ['--dataplane', plane, ...more] });
 }
 
-/** Switches a new interface on and gives it addresses, which hold at once. */
-export function up(name: string, ...addresses: readonly string[]): readonly string[] {
+/**
+ * Switches a new interface on and gives it addresses, which hold at once; beside an IPv6 one a link-local one, without
+ * which the kernel asks for no neighbour on behalf of forwarded packets.
+ */
+export function up(name: string, ...given: readonly string[]): readonly string[] {
+  const local = given
+    .filter((address) => address.includes(':'))
+    .map((address) => address.replace(/^.*::/, 'fe80::'));
+  const addresses = [...local, ...given];
   return [
     `ip link set ${name} addrgenmode none`,
     `ip link set ${name} up`,
