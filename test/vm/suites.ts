@@ -59,8 +59,17 @@ const e2eXdp: Suite = {
   timeout: 1800,
 };
 
+/** VLANs, tunnels and bonds, on both data planes. */
+const links: Suite = {
+  name: 'links',
+  needs: ['nftables', 'xdp'],
+  projects: ['guest'],
+  files: ['test/guest/links/'],
+  timeout: 1800,
+};
+
 /** Everything. */
-export const longForm: readonly Suite[] = [nftables, xdp, packets, e2e, e2eXdp, ...nicSuites];
+export const longForm: readonly Suite[] = [nftables, xdp, packets, e2e, e2eXdp, links, ...nicSuites];
 
 /** One guest for each kernel: both planes load, forward and come back. */
 export const shortForm: readonly Suite[] = [
