@@ -12,6 +12,9 @@ const names: Readonly<Record<Form, readonly string[]>> = {
   single: ['single'],
 };
 
+/** Without a terminal, progress would be a line of a hundred thousand characters. */
+const plain = process.stdout.isTTY ? [] : ['--no-tty'];
+
 /** Returns whether every demo went well and nothing was left of the machines. */
 export async function circle(
   form: Form,
@@ -33,7 +36,7 @@ export async function circle(
   try {
     await timed('vagrant box add', () => sandbox.add(made));
     await timed('vagrant up', async () => {
-      await sandbox.run(made, ['vagrant', 'up', ...names[form]], 'inherit', true);
+      await sandbox.run(made, ['vagrant', 'up', ...plain, ...names[form]], 'inherit', true);
     });
     let clean = true;
     for (const dataplane of dataplanes) {

@@ -76,7 +76,13 @@ async function build(
   const root = join(work, 'root');
   const content = join(work, 'box');
   const run = async (file: string, ...args: readonly string[]) =>
-    await execa(file, args, { cancelSignal: signal, env: { TMPDIR: work }, stdin: 'ignore' });
+    await execa(file, args, {
+      cancelSignal: signal,
+      // unshare(1) is deaf to others while it waits.
+      killSignal: 'SIGKILL',
+      env: { TMPDIR: work },
+      stdin: 'ignore',
+    });
   try {
     await mkdir(content);
     say(`building a box of Debian ${debian.codename}; this takes some two minutes, once`);
@@ -85,8 +91,20 @@ async function build(
       `--customize-hook='${import.meta.dirname}/late' '${checkout}' "$1"`,
     ];
     await run(
-      // In namespaces of its own, so that nothing stays mounted or runs on, however it ends.
-      ...(['unshare', '--mount', '--pid', '--fork', '--kill-child=SIGKILL', '--mount-proc', '--'] as const),
+      // In namespaces of its own, so that nothing stays mounted or runs on, however it or we end.
+      ...([
+        'setpriv',
+        '--pdeathsig',
+        'KILL',
+        '--',
+        'unshare',
+        '--mount',
+        '--pid',
+        '--fork',
+        '--kill-child=SIGKILL',
+        '--mount-proc',
+        '--',
+      ] as const),
       ...['mmdebstrap', '--mode=root', '--variant=minbase', ...hooks, `--include=${packages.join(',')}`],
       ...[debian.codename, root, ...debian.sources],
     );
@@ -110,7 +128,8 @@ async function build(
     const said = String(error.stderr).split('\n').slice(-12).join('\n');
     throw new Trouble(`The box cannot be built: ${error.shortMessage}\n${said}`);
   } finally {
-    await rm(work, { recursive: true, force: true });
+    // What was killed may need a moment to be gone.
+    await rm(work, { recursive: true, force: true, maxRetries: 20 });
   }
 }
 

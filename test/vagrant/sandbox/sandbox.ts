@@ -157,7 +157,7 @@ export class Sandbox {
       if (first !== undefined) kill(first);
       await sleep(20);
     }
-    await rm(this.directory, { recursive: true, force: true });
+    await rm(this.directory, { recursive: true, force: true, maxRetries: 20 });
   }
 
   async #untilReady(signal: AbortSignal): Promise<void> {
