@@ -1,4 +1,5 @@
 // The shell script that a guest runs.
+import { compiledDirectory } from './compiled.ts';
 
 /** What a command sees of the caller's environment: where programs are, and what tests are steered by. */
 const passed = /^(PATH|HOME|LANG|LC_.+|CI|NODE_OPTIONS|NO_COLOR|FORCE_COLOR|PENSTOCK_.+)$/;
@@ -8,6 +9,7 @@ export function commandScript(kernel: string, command: readonly string[]): strin
   const environment = {
     ...Object.fromEntries(Object.entries(process.env).filter(([name]) => passed.test(name))),
     TERM: 'dumb',
+    NODE_COMPILE_CACHE: compiledDirectory,
     PENSTOCK_VM: kernel,
     PENSTOCK_VM_OUTPUT: '/vm-output',
   };

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { addCommands } from '../vagrant/command.ts';
 import { cached } from './cache.ts';
+import { fillCompiled } from './compiled.ts';
 import { defaultKernel, findKernel, type Kernel, kernels } from './kernels.ts';
 import { cells, runMatrix } from './matrix.ts';
 import { table } from './outcome.ts';
@@ -101,6 +102,7 @@ program
     // The suites' files are named from here.
     process.chdir(root);
     const all = cells(options.kernel.length === 0 ? kernels : options.kernel, chosen);
+    await fillCompiled(root, interrupted.signal);
     const outcomes = await runMatrix(all, options.jobs, say, interrupted.signal);
     // Whoever wants JSON likes to see the table all the same.
     if (options.output === 'json') process.stderr.write(`${table(outcomes)}\n`);
