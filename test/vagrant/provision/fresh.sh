@@ -3,7 +3,7 @@
 # Usage: fresh.sh nftables|xdp
 set -euo pipefail
 systemctl stop penstock
-penstock flush >/dev/null
+[[ ! -e /var/lib/penstock/penstock.db ]] || penstock flush >/dev/null
 rm -rf /var/lib/penstock
 arguments=--dataplane=$1
 # The interfaces are named, or XDP would also take packets from the one that Vagrant uses.
