@@ -3,7 +3,7 @@ import { execa } from 'execa';
 import { describe, expect, it } from 'vitest';
 import { leadsElsewhere } from '../../forwarding/endings.ts';
 import type { Entry, RingSize } from '../../forwarding/table.ts';
-import { gatewayUnderTest, pause } from './testing/gateway.ts';
+import { gatewayUnderTest, pause, untilAnswered } from './testing/gateway.ts';
 import { address, balanced, endpoint, nat, ring, table, unchanged } from './testing/tables.ts';
 
 const front4 = '203.0.113.1';
@@ -287,7 +287,7 @@ describe('a change under flows', () => {
     await lab.client.connect('old', 'tcp', front4, 80);
     expect((await lab.client.ask('old')).name).toBe('m1:8080');
     await lab.client.send('steady', front4, 80);
-    await pause(50);
+    await untilAnswered(lab.client, 'steady', 'm1:8080');
     const difference = replacing(entries, change);
     await plane.commit(difference, stamp());
     if (fate !== 'end') expect((await lab.client.ask('old')).name).toBe('m1:8080');
