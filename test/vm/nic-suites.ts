@@ -26,7 +26,7 @@ function otherCards(drivers: readonly string[]): readonly string[] {
 }
 
 export const nicSuites: readonly Suite[] = [
-  suite('virtio', ['driver-mode', 'life'], { nics: 8 }),
+  suite('virtio', ['driver-mode', 'life'], { nics: 4 }),
   suite('queues', ['queues'], { nics: 4, queues: 4 }),
   suite('offloads', ['offloads'], {
     nics: 4,

@@ -11,7 +11,7 @@ let lab: Lab;
 let traffic: Traffic;
 
 beforeAll(async () => {
-  lab = await upNicLab('nics-driver', await findNicPairs(4));
+  lab = await upNicLab('nics-driver', await findNicPairs(2));
   traffic = await lab.traffic();
 });
 

@@ -21,7 +21,7 @@ let lab: Lab;
 let traffic: Traffic;
 
 beforeAll(async () => {
-  lab = await upNicLab('nics-life', await findNicPairs(4), { arguments: named });
+  lab = await upNicLab('nics-life', await findNicPairs(2), { arguments: named });
   traffic = await lab.traffic();
 });
 

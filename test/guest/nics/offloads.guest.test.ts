@@ -22,12 +22,13 @@ afterAll(async () => {
   await lab?.down();
 });
 
-it('get the program behind the driver, and the driver’s words are shown', async () => {
+it('are left to nftables: behind the driver the program would spoil unfinished checksums', async () => {
+  const reason = `${words} Generic mode would spoil checksums`;
   expect(await interfaces(lab)).toEqual([
-    `lan0: generic, virtio_net, ${words}`,
-    `wan0: generic, virtio_net, ${words}`,
+    expect.stringContaining(`lan0: off, ${reason}`),
+    expect.stringContaining(`wan0: off, ${reason}`),
   ]);
-  expect(await kernelModes(lab)).toEqual({ lan0: 'generic penstock', wan0: 'generic penstock' });
+  expect(await kernelModes(lab)).toEqual({});
   expect((await lab.penstock(['status'])).stdout).toContain(words);
 });
 

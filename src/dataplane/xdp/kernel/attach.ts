@@ -30,7 +30,7 @@ const replaceExpected = 4;
  *
  * Runs on the calling thread, whose network namespace is meant. A driver may take its time (its rings are set up anew),
  * up to a second. Throws `DataPlaneUnavailable`: XDP_FOREIGN_PROGRAM if another program is there, which stays;
- * XDP_ATTACH_REFUSED; XDP_INTERFACE_MISSING.
+ * XDP_ATTACH_REFUSED; XDP_CHECKSUMS_UNFINISHED, where nftables had better do it; XDP_INTERFACE_MISSING.
  */
 export function attach(directory: PinDirectory, program: LoadedProgram, ifindex: number): void {
   const link = pinnedLinks(directory).find((each) => each.ifindex === ifindex);
@@ -106,6 +106,7 @@ function create({ links, reasons }: PinDirectory, program: LoadedProgram, ifinde
   ];
   const refusals: string[] = [];
   for (const attempt of attempts) {
+    if (attempt.mode === flags.generic && leavesChecksums(refusals)) throw unfinished(name, refusals);
     const file = program.programFile(attempt.program);
     const link = linkCreate(file, ifindex, attempt.mode);
     if (link >= 0) {
@@ -123,6 +124,23 @@ function create({ links, reasons }: PinDirectory, program: LoadedProgram, ifinde
     'XDP_ATTACH_REFUSED',
     `no XDP program can run on ${name}: ${refusals.at(-1)}; in native mode: ${refusals.at(0)}`,
     'leave this interface out of those that XDP runs on',
+  );
+}
+
+/**
+ * virtio_net gives up what its host finishes for it before it takes a program; where it cannot, it says GRO_HW/CSUM. Then
+ * other machines of that host leave their checksums to somebody else, and the program would spoil them: to it they are
+ * sums over the whole packet, which it corrects.
+ */
+function leavesChecksums(refusals: readonly string[]): boolean {
+  return refusals.some((words) => words.includes('CSUM'));
+}
+
+function unfinished(name: string, refusals: readonly string[]): DataPlaneUnavailable {
+  return unavailable(
+    'XDP_CHECKSUMS_UNFINISHED',
+    `${refusals.at(0)} Generic mode would spoil checksums that other machines leave to this card, so nftables alone forwards what comes in by ${name}`,
+    'penstock doctor tells how to make the card without these offloads',
   );
 }
 
