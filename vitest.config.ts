@@ -19,6 +19,8 @@ const onEachDataPlane = [
   'test/e2e/steady-load.test.ts',
   'test/e2e/tls.test.ts',
 ];
+/** Those in which flows end, move and go on, with an agent that lets established ones bypass the rules. */
+const withFlowtable = ['test/e2e/changes.test.ts', 'test/e2e/durability.test.ts', 'test/e2e/rules-*.test.ts'];
 const xdpOnly = ['test/e2e/xdp*.test.ts'];
 /** Two gateways side by side: nftables and XDP; nftables twice proves that what differs is not the test's doing. */
 const differential = 'test/differential/**/*.test.ts';
@@ -83,6 +85,15 @@ export default defineConfig({
           name: 'guest',
           include: ['test/guest/**/*.guest.test.ts'],
           setupFiles: ['test/guest/setup.ts'],
+        },
+      },
+      {
+        test: {
+          ...endToEnd,
+          name: 'e2e-flowtable',
+          include: withFlowtable,
+          setupFiles: ['test/guest/setup.ts'],
+          provide: { dataplane: 'nftables', flowtable: 'auto' },
         },
       },
       {

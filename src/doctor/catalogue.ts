@@ -58,7 +58,7 @@ export const catalogue = {
   FLOWTABLE_MISSING: {
     severity: 'info',
     about: 'flowtable',
-    why: 'established flows can bypass the rules in a flowtable, which costs several times less for every packet',
+    why: 'established flows can bypass the rules in a flowtable, which spares the rules and the routing for every packet',
   },
   LIBBPF_MISSING: { severity: 'error', about: 'libbpf', why: 'the XDP program is loaded through libbpf' },
   BPF_MISSING: {

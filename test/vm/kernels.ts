@@ -6,6 +6,8 @@ export type Feature =
   | 'nftables'
   /** The same by XDP. */
   | 'xdp'
+  /** Established flows of nftables bypass its rules. */
+  | 'flowtable'
   /** Flows are ended many at once, by a filter (Linux 6.11); elsewhere each by its name. */
   | 'flow-filters';
 
@@ -18,11 +20,11 @@ export interface Kernel {
 }
 
 export const kernels: readonly Kernel[] = [
-  { name: '6.1', packages: /^linux-image-6\.1\.0-[0-9]+-amd64$/, promises: ['nftables', 'xdp'] },
+  { name: '6.1', packages: /^linux-image-6\.1\.0-[0-9]+-amd64$/, promises: ['nftables', 'xdp', 'flowtable'] },
   {
     name: '6.12',
     packages: /^linux-image-6\.12\.[0-9]+\+deb12-amd64$/,
-    promises: ['nftables', 'xdp', 'flow-filters'],
+    promises: ['nftables', 'xdp', 'flowtable', 'flow-filters'],
   },
 ];
 

@@ -58,6 +58,13 @@ const e2eXdp: Suite = {
   files: [...e2e.files, 'test/e2e/xdp.', 'test/e2e/xdp-life.'],
   timeout: 1800,
 };
+const flowtable: Suite = {
+  name: 'flowtable',
+  needs: ['nftables', 'flowtable'],
+  projects: ['guest', 'e2e-flowtable'],
+  files: ['test/guest/flowtable/', ...e2e.files],
+  timeout: 2400,
+};
 
 /** VLANs, tunnels and bonds, on both data planes. */
 const links: Suite = {
@@ -69,7 +76,16 @@ const links: Suite = {
 };
 
 /** Everything. */
-export const longForm: readonly Suite[] = [nftables, xdp, packets, e2e, e2eXdp, links, ...nicSuites];
+export const longForm: readonly Suite[] = [
+  nftables,
+  xdp,
+  packets,
+  e2e,
+  e2eXdp,
+  flowtable,
+  links,
+  ...nicSuites,
+];
 
 /** One guest for each kernel: both planes load, forward and come back. */
 export const shortForm: readonly Suite[] = [
