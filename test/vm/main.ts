@@ -1,4 +1,5 @@
 // The virtual machines' command line: scripts/vm.
+import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { addCommands } from '../vagrant/command.ts';
@@ -89,7 +90,7 @@ program
   .option('--short', 'only what tells within minutes whether both data planes work')
   .addOption(kernelOption('only under this one (repeatable)').argParser(severalKernels).default([], 'all'))
   .option('--suite <name>', 'only this suite (repeatable)', several, [])
-  .option('--jobs <n>', 'guests at a time', between(1, 16, 'guests'), 1)
+  .option('--jobs <n>', 'guests at a time', between(1, 16, 'guests'), Math.min(2, availableParallelism()))
   .addOption(formatOption())
   .action(async (options: MatrixOptions) => {
     const suites = options.short ? shortForm : longForm;
