@@ -3,7 +3,7 @@ import { slowness } from './test/slowness.ts';
 
 // unit: anywhere, no privileges. kernel: root and nf_tables, in namespaces of its own. e2e, e2e-xdp: the real agent in a
 // lab, on nftables and on XDP. guest: what needs another kernel or network cards, inside of a virtual machine. vm: the
-// virtual machines themselves, from outside; vagrant: Vagrant's, which takes long.
+// virtual machines themselves, from outside; machines: several, wired together; vagrant: Vagrant's, which takes long.
 
 /** All end-to-end tests with an agent whose data plane can be chosen. */
 const onEachDataPlane = [
@@ -101,6 +101,13 @@ export default defineConfig({
           ...endToEnd,
           name: 'vm',
           include: ['test/vm/**/*.vm.test.ts'],
+        },
+      },
+      {
+        test: {
+          ...endToEnd,
+          name: 'machines',
+          include: ['test/vm/**/*.machines.test.ts'],
         },
       },
       {
