@@ -7,7 +7,7 @@ function suite(name: string, files: readonly string[], cards: Partial<Suite>): S
     needs: ['xdp'],
     projects: ['guest'],
     files: files.map((file) => `test/guest/nics/${file}.`),
-    timeout: 1200,
+    timeout: 1800,
     ...cards,
   };
 }
