@@ -13,6 +13,7 @@ import {
   toLoadBalancingRule,
   toMember,
   toMemberCounters,
+  toProbe,
   toRuleCounters,
 } from './to-proto.ts';
 
@@ -70,6 +71,7 @@ type Piece = { readonly bytes: number } & (
   | { readonly kind: 'frontend'; readonly message: Sent<'Frontend'> }
   | { readonly kind: 'pool'; readonly pool: string }
   | { readonly kind: 'member'; readonly pool: string; readonly message: Sent<'Member'> }
+  | { readonly kind: 'probe'; readonly message: Sent<'Probe'> }
   | { readonly kind: 'nat-rule'; readonly message: Sent<'InboundNatRule'> }
   | { readonly kind: 'balancing-rule'; readonly message: Sent<'LoadBalancingRule'> }
 );
@@ -86,6 +88,10 @@ function* piecesOf(loadBalancer: LoadBalancer): Generator<Piece> {
       yield { kind: 'member', pool, message, bytes: v1.Member.encode(message).len };
     }
   }
+  for (const probe of loadBalancer.probes) {
+    const message = toProbe(probe);
+    yield { kind: 'probe', message, bytes: v1.Probe.encode(message).len };
+  }
   for (const rule of loadBalancer.inboundNatRules) {
     const message = toInboundNatRule(rule);
     yield { kind: 'nat-rule', message, bytes: v1.InboundNatRule.encode(message).len };
@@ -100,6 +106,7 @@ interface Part {
   readonly name: string;
   readonly frontends: Sent<'Frontend'>[];
   readonly backendPools: { readonly name: string; readonly members: Sent<'Member'>[] }[];
+  readonly probes: Sent<'Probe'>[];
   readonly inboundNatRules: Sent<'InboundNatRule'>[];
   readonly loadBalancingRules: Sent<'LoadBalancingRule'>[];
 }
@@ -123,7 +130,14 @@ class ResponseChunk {
 
   /** What is added from now on belongs to this load balancer. */
   begin(name: string): void {
-    this.#parts.push({ name, frontends: [], backendPools: [], inboundNatRules: [], loadBalancingRules: [] });
+    this.#parts.push({
+      name,
+      frontends: [],
+      backendPools: [],
+      probes: [],
+      inboundNatRules: [],
+      loadBalancingRules: [],
+    });
     this.size.add(name.length);
   }
 
@@ -140,6 +154,9 @@ class ResponseChunk {
         break;
       case 'member':
         poolOf(part, piece.pool).members.push(piece.message);
+        break;
+      case 'probe':
+        part.probes.push(piece.message);
         break;
       case 'nat-rule':
         part.inboundNatRules.push(piece.message);

@@ -11,8 +11,12 @@ import type {
   InboundNatRule,
   LoadBalancingRule,
   Member,
+  NoHealthyBackends,
+  Probe,
+  ProbeProtocol,
   SessionPersistence,
   SingleTarget,
+  WhenUnhealthy,
 } from '../resources/model.ts';
 import { type google, penstock } from '../wire/generated/proto.js';
 
@@ -49,6 +53,15 @@ export function toMember({ id, address, weight, adminState, pins }: Member): Sen
   return { id, address, weight, adminState: toAdminState(adminState), pins: { ...pins } };
 }
 
+export function toProbe({ interval, timeout, ...probe }: Probe): Sent<'Probe'> {
+  return {
+    ...probe,
+    protocol: toProbeProtocol(probe.protocol),
+    interval: toDuration(interval),
+    timeout: toDuration(timeout),
+  };
+}
+
 export function toInboundNatRule(rule: InboundNatRule): Sent<'InboundNatRule'> {
   const common = {
     name: rule.name,
@@ -56,7 +69,7 @@ export function toInboundNatRule(rule: InboundNatRule): Sent<'InboundNatRule'> {
     protocol: toProtocol(rule.protocol),
     backendPort: rule.backendPort,
     flow: toFlowOptions(rule.flow),
-    whenUnhealthy: v1.WhenUnhealthy.WHEN_UNHEALTHY_FORWARD,
+    whenUnhealthy: toWhenUnhealthy(rule.whenUnhealthy),
   };
   switch (rule.kind) {
     case 'single':
@@ -83,7 +96,8 @@ export function toLoadBalancingRule(rule: LoadBalancingRule): Sent<'LoadBalancin
     backendPort: rule.backendPort,
     backendPool: rule.backendPool,
     sessionPersistence: toSessionPersistence(rule.sessionPersistence),
-    noHealthyBackends: v1.NoHealthyBackends.NO_HEALTHY_BACKENDS_ALL_PROBED_DOWN,
+    probe: rule.probe,
+    noHealthyBackends: toNoHealthyBackends(rule.noHealthyBackends),
     flow: toFlowOptions(rule.flow),
   };
 }
@@ -165,6 +179,35 @@ function toAdminState(state: AdminState): penstock.v1.AdminState {
       return v1.AdminState.ADMIN_STATE_DOWN;
     case 'drain':
       return v1.AdminState.ADMIN_STATE_DRAIN;
+  }
+}
+
+function toProbeProtocol(protocol: ProbeProtocol): penstock.v1.ProbeProtocol {
+  switch (protocol) {
+    case 'tcp':
+      return v1.ProbeProtocol.PROBE_PROTOCOL_TCP;
+    case 'http':
+      return v1.ProbeProtocol.PROBE_PROTOCOL_HTTP;
+    case 'https':
+      return v1.ProbeProtocol.PROBE_PROTOCOL_HTTPS;
+  }
+}
+
+function toWhenUnhealthy(what: WhenUnhealthy): penstock.v1.WhenUnhealthy {
+  switch (what) {
+    case 'forward':
+      return v1.WhenUnhealthy.WHEN_UNHEALTHY_FORWARD;
+    case 'refuse':
+      return v1.WhenUnhealthy.WHEN_UNHEALTHY_REFUSE;
+  }
+}
+
+function toNoHealthyBackends(what: NoHealthyBackends): penstock.v1.NoHealthyBackends {
+  switch (what) {
+    case 'down':
+      return v1.NoHealthyBackends.NO_HEALTHY_BACKENDS_ALL_PROBED_DOWN;
+    case 'up':
+      return v1.NoHealthyBackends.NO_HEALTHY_BACKENDS_ALL_PROBED_UP;
   }
 }
 

@@ -88,6 +88,7 @@ const anyLoadBalancer: fc.Arbitrary<LoadBalancer> = fc
       { name: 'pool', members: pool },
       { name: 'other', members: other },
     ],
+    probes: [],
     inboundNatRules: inboundNatRules.filter(
       (rule) =>
         rule.kind === 'pool' ||

@@ -6,7 +6,7 @@ import { compile, emptyTable } from '../forwarding/compile.ts';
 import { diff } from '../forwarding/diff.ts';
 import { emptyPorts } from '../ports/assign.ts';
 import type { LoadBalancerPorts, PortAssignment, Ports, RulePorts } from '../ports/assignment.ts';
-import type { BackendPool, LoadBalancer, Member } from '../resources/model.ts';
+import type { BackendPool, LoadBalancer, Member, Probe } from '../resources/model.ts';
 import type { FormerRow, Row, RowKey, Saved } from '../store/store.ts';
 import { rememberPositions } from './positions.ts';
 import type { StoredLoadBalancer } from './rows.ts';
@@ -74,7 +74,7 @@ function collect(rows: Iterable<Row>): Collected {
     const [name = '', second = '', third = ''] = key;
     switch (kind) {
       case 'load-balancer':
-        collected.loadBalancers.set(name, JSON.parse(value));
+        collected.loadBalancers.set(name, complete(JSON.parse(value)));
         break;
       case 'member':
         listAt(collected.members, `${name}/${second}`).push(JSON.parse(value));
@@ -96,6 +96,23 @@ function collect(rows: Iterable<Row>): Collected {
     }
   }
   return collected;
+}
+
+/** What the versions before probes wrote lacks these fields. */
+type Written = StoredLoadBalancer & { readonly probes?: readonly Probe[] };
+
+function complete(written: Written): StoredLoadBalancer {
+  if (written.probes !== undefined) return written;
+  return {
+    ...written,
+    probes: [],
+    inboundNatRules: written.inboundNatRules.map((rule) => ({ ...rule, whenUnhealthy: 'forward' })),
+    loadBalancingRules: written.loadBalancingRules.map((rule) => ({
+      ...rule,
+      probe: '',
+      noHealthyBackends: 'down',
+    })),
+  };
 }
 
 function listAt<K, V>(map: Map<K, V[]>, key: K): V[] {

@@ -52,6 +52,7 @@ function storedLoadBalancer(loadBalancer: LoadBalancer): string {
 function sameButMembers(was: LoadBalancer, is: LoadBalancer): boolean {
   return (
     was.frontends === is.frontends &&
+    was.probes === is.probes &&
     was.inboundNatRules === is.inboundNatRules &&
     was.loadBalancingRules === is.loadBalancingRules &&
     was.backendPools.length === is.backendPools.length &&

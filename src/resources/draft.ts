@@ -24,7 +24,7 @@ export interface LoadBalancerDraft {
   readonly name?: string;
   readonly frontends?: readonly FrontendDraft[];
   readonly backendPools?: readonly BackendPoolDraft[];
-  readonly probes?: readonly { readonly name?: string }[];
+  readonly probes?: readonly ProbeDraft[];
   readonly inboundNatRules?: readonly InboundNatRuleDraft[];
   readonly loadBalancingRules?: readonly LoadBalancingRuleDraft[];
   readonly outboundRules?: readonly { readonly name?: string }[];
@@ -47,6 +47,17 @@ export interface MemberDraft {
   readonly weight?: number;
   readonly adminState?: number;
   readonly pins?: Readonly<Record<string, number>>;
+}
+
+export interface ProbeDraft {
+  readonly name?: string;
+  readonly protocol?: number;
+  readonly port?: number;
+  readonly path?: string;
+  readonly interval?: DurationDraft | null;
+  readonly timeout?: DurationDraft | null;
+  readonly threshold?: number;
+  readonly verifyCertificate?: boolean;
 }
 
 export interface DurationDraft {

@@ -5,6 +5,8 @@ import type { Report } from './report.ts';
 export const limits = {
   frontends: 10_000,
   backendPools: 10_000,
+  /** In one load balancer. */
+  probes: 10_000,
   /** Of each kind of rule. */
   rules: 10_000,
   /** In one pool. */

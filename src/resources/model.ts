@@ -7,6 +7,7 @@ export interface LoadBalancer {
   readonly name: string;
   readonly frontends: readonly Frontend[];
   readonly backendPools: readonly BackendPool[];
+  readonly probes: readonly Probe[];
   readonly inboundNatRules: readonly InboundNatRule[];
   readonly loadBalancingRules: readonly LoadBalancingRule[];
 }
@@ -35,8 +36,28 @@ export interface Member {
   readonly pins: Readonly<Record<string, Port>>;
 }
 
-/** `none` and `up`: gets new flows. `down`: none, TCP flows go on, UDP flows move. `drain`: none, all flows go on. */
+/** `none`: gets new flows as probed. `up`: gets new flows. `down`: none, TCP flows go on, UDP flows move. `drain`: none, all flows go on. */
 export type AdminState = 'none' | 'up' | 'down' | 'drain';
+
+/** How to find out whether a machine is well; what for is said by the rules that name it. */
+export interface Probe {
+  readonly name: string;
+  /** `tcp`: connects. `http` and `https`: GET of `path`, which must be answered with status 200. */
+  readonly protocol: ProbeProtocol;
+  readonly port: Port;
+  /** Begins with `/`; empty for `tcp`. */
+  readonly path: string;
+  /** Milliseconds from the begin of one to the begin of the next. */
+  readonly interval: number;
+  /** Milliseconds until a probe without an answer has failed; at most `interval`. */
+  readonly timeout: number;
+  /** Consecutive answers that change the verdict, both ways; at least 1. */
+  readonly threshold: number;
+  /** `https`: the certificate must be valid, for the machine's address, by an authority that the host trusts. */
+  readonly verifyCertificate: boolean;
+}
+
+export type ProbeProtocol = 'tcp' | 'http' | 'https';
 
 export interface FlowOptions {
   /** `masquerade`: the member sees the gateway's address instead of the client's. */
@@ -56,6 +77,7 @@ export interface SingleTargetRule {
   readonly backendPort: Port | 0;
   readonly target: SingleTarget;
   readonly flow: FlowOptions;
+  readonly whenUnhealthy: WhenUnhealthy;
 }
 
 /** `none`: the port is set aside and nothing is forwarded. */
@@ -77,7 +99,11 @@ export interface PoolRule {
   /** The first backend port of each member. */
   readonly backendPort: Port;
   readonly flow: FlowOptions;
+  readonly whenUnhealthy: WhenUnhealthy;
 }
+
+/** `refuse`: nothing leads to a machine that all probes of its pool find down. Its admin state does not count. */
+export type WhenUnhealthy = 'forward' | 'refuse';
 
 /** Spreads the flows to a frontend port over a pool. */
 export interface LoadBalancingRule {
@@ -88,12 +114,18 @@ export interface LoadBalancingRule {
   readonly frontendPort: Port | 0;
   readonly backendPort: Port | 0;
   readonly backendPool: string;
+  /** Empty: no probe, every member is well. */
+  readonly probe: string;
   readonly sessionPersistence: SessionPersistence;
+  readonly noHealthyBackends: NoHealthyBackends;
   readonly flow: FlowOptions;
 }
 
 /** Which fields of a flow choose the member: five-tuple; both addresses; both addresses and the protocol. */
 export type SessionPersistence = 'none' | 'client-ip' | 'client-ip-protocol';
+
+/** Where the probe finds no member up: `down`: nobody gets new flows. `up`: all whom the probe decides about get them. */
+export type NoHealthyBackends = 'down' | 'up';
 
 /** All that a gateway has been told, by load balancer name. */
 export type Configuration = PersistentMap<string, LoadBalancer>;

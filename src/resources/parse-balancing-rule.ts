@@ -1,7 +1,7 @@
 // One load-balancing rule.
 import type { LoadBalancingRuleDraft } from './draft.ts';
 import { at, type Field } from './field.ts';
-import type { LoadBalancingRule } from './model.ts';
+import type { LoadBalancingRule, NoHealthyBackends } from './model.ts';
 import { parseName, parseReference } from './names.ts';
 import { parseEnum, parseProtocol } from './numbers.ts';
 import { parseFlow } from './parse-flow.ts';
@@ -35,26 +35,41 @@ export function parseBalancingRule(
     at(field, 'session_persistence'),
     report,
   );
-  refuseWhatNeedsProbes(draft, field, report);
+  const probe = draft.probe ?? '';
+  const noHealthyBackends = parseNoHealthyBackends(draft, at(field, 'no_healthy_backends'), report);
+  const hasDrain = draft.drainPeriod !== undefined && draft.drainPeriod !== null;
+  refuseUnsupported(hasDrain, 'drain_period', 'leave it unset', at(field, 'drain_period'), report);
   const flow = parseFlow(draft.flow, at(field, 'flow'), report);
   if (name === undefined || frontend === undefined || protocol === undefined) return undefined;
   if (ports === undefined || backendPool === undefined) return undefined;
-  if (sessionPersistence === undefined || flow === undefined) return undefined;
-  return { name, frontend, protocol, ...ports, backendPool, sessionPersistence, flow };
+  if (sessionPersistence === undefined || noHealthyBackends === undefined || flow === undefined) {
+    return undefined;
+  }
+  return {
+    name,
+    frontend,
+    protocol,
+    ...ports,
+    backendPool,
+    probe,
+    sessionPersistence,
+    noHealthyBackends,
+    flow,
+  };
 }
 
-function refuseWhatNeedsProbes(draft: LoadBalancingRuleDraft, field: Field, report: Report): void {
-  const hasProbe = draft.probe !== undefined && draft.probe !== '';
-  refuseUnsupported(hasProbe, 'probe', 'leave it empty', at(field, 'probe'), report);
-  const noHealthyField = at(field, 'no_healthy_backends');
-  const noHealthy = parseEnum(
-    noHealthyBackends,
-    draft.noHealthyBackends,
-    'no_healthy_backends',
-    noHealthyField,
-    report,
-  );
-  refuseUnsupported(noHealthy === 'up', 'ALL_PROBED_UP', 'leave it unset', noHealthyField, report);
-  const hasDrain = draft.drainPeriod !== undefined && draft.drainPeriod !== null;
-  refuseUnsupported(hasDrain, 'drain_period', 'leave it unset', at(field, 'drain_period'), report);
+function parseNoHealthyBackends(
+  draft: LoadBalancingRuleDraft,
+  field: Field,
+  report: Report,
+): NoHealthyBackends | undefined {
+  const value = parseEnum(noHealthyBackends, draft.noHealthyBackends, 'no_healthy_backends', field, report);
+  if (value === 'up' && !draft.probe) {
+    report(
+      field,
+      'FIELDS_CONFLICT',
+      'ALL_PROBED_UP has no meaning without a probe: name one, or leave it unset',
+    );
+  }
+  return value;
 }

@@ -8,6 +8,7 @@ import { parseBalancingRule } from './parse-balancing-rule.ts';
 import { parseFrontend } from './parse-frontend.ts';
 import { parseNatRule } from './parse-nat-rule.ts';
 import { type PoolPart, parsePool } from './parse-pool.ts';
+import { parseProbe } from './parse-probe.ts';
 import type { Report } from './report.ts';
 import { shareByName } from './sharing.ts';
 import { refuseUnsupported } from './unsupported.ts';
@@ -32,6 +33,7 @@ export interface ParsedLoadBalancer {
   /** All that are declared, those that were wrong included. */
   readonly frontendNames: ReadonlySet<string>;
   readonly poolNames: ReadonlySet<string>;
+  readonly probeNames: ReadonlySet<string>;
 }
 
 /** Checks all that can be seen without the rest of the request; reports and leaves out what is wrong. */
@@ -46,28 +48,38 @@ export function parseLoadBalancer(
   const poolNames = new Set<string>();
   const backendPools = parsePools(parts, previous, poolNames, report);
   for (const { draft, field } of parts) {
-    const remedy = 'leave it empty';
-    refuseUnsupported((draft.probes?.length ?? 0) > 0, 'probes', remedy, at(field, 'probes'), report);
     const outboundField = at(field, 'outbound_rules');
     refuseUnsupported(
       (draft.outboundRules?.length ?? 0) > 0,
       'outbound_rules',
-      remedy,
+      'leave it empty',
       outboundField,
       report,
     );
   }
-  const natRules = parseRules(
+  const probeNames = new Set(parts.flatMap(({ draft }) => draft.probes ?? []).map(({ name }) => name ?? ''));
+  const probes = parseNamed(
+    parts,
+    'probes',
+    limits.probes,
+    (draft) => draft.probes,
+    'probe',
+    parseProbe,
+    report,
+  );
+  const natRules = parseNamed(
     parts,
     'inbound_nat_rules',
+    limits.rules,
     (draft) => draft.inboundNatRules,
     'inbound NAT rule',
     parseNatRule,
     report,
   );
-  const balancingRules = parseRules(
+  const balancingRules = parseNamed(
     parts,
     'load_balancing_rules',
+    limits.rules,
     (draft) => draft.loadBalancingRules,
     'load-balancing rule',
     parseBalancingRule,
@@ -77,13 +89,14 @@ export function parseLoadBalancer(
     name,
     frontends: shareByName(previous?.frontends, frontends),
     backendPools: shareByName(previous?.backendPools, backendPools),
-    inboundNatRules: shareByName(previous?.inboundNatRules, natRules.map(ruleOf)),
-    loadBalancingRules: shareByName(previous?.loadBalancingRules, balancingRules.map(ruleOf)),
+    probes: shareByName(previous?.probes, probes.map(declaredOf)),
+    inboundNatRules: shareByName(previous?.inboundNatRules, natRules.map(declaredOf)),
+    loadBalancingRules: shareByName(previous?.loadBalancingRules, balancingRules.map(declaredOf)),
   });
-  return { loadBalancer, parts, natRules, balancingRules, frontendNames, poolNames };
+  return { loadBalancer, parts, natRules, balancingRules, frontendNames, poolNames, probeNames };
 }
 
-function ruleOf<T>(located: Located<T>): T {
+function declaredOf<T>(located: Located<T>): T {
   return located.value;
 }
 
@@ -92,6 +105,7 @@ function shared(previous: LoadBalancer | undefined, next: LoadBalancer): LoadBal
     previous !== undefined &&
     previous.frontends === next.frontends &&
     previous.backendPools === next.backendPools &&
+    previous.probes === next.probes &&
     previous.inboundNatRules === next.inboundNatRules &&
     previous.loadBalancingRules === next.loadBalancingRules;
   return isSame ? previous : next;
@@ -151,22 +165,23 @@ function parsePools(
   return [...pieces].map(([name, list]) => parsePool(name, list, before.get(name), report));
 }
 
-function parseRules<Draft extends { readonly name?: string }, Rule>(
+function parseNamed<Draft extends { readonly name?: string }, Named>(
   parts: readonly LoadBalancerPart[],
   fieldName: string,
+  limit: number,
   listOf: (draft: LoadBalancerDraft) => readonly Draft[] | undefined,
   what: string,
-  parse: (draft: Draft, field: Field, report: Report) => Rule | undefined,
+  parse: (draft: Draft, field: Field, report: Report) => Named | undefined,
   report: Report,
-): readonly Located<Rule>[] {
+): readonly Located<Named>[] {
   const names = new Set<string>();
-  const rules: Located<Rule>[] = [];
-  for (const { draft, field } of allOf(parts, fieldName, limits.rules, listOf, report)) {
+  const found: Located<Named>[] = [];
+  for (const { draft, field } of allOf(parts, fieldName, limit, listOf, report)) {
     checkUnique(draft.name || undefined, what, names, at(field, 'name'), report);
     const value = parse(draft, field, report);
-    if (value !== undefined) rules.push({ value, field });
+    if (value !== undefined) found.push({ value, field });
   }
-  return rules;
+  return found;
 }
 
 /** The elements of one repeated field over all parts; none, and reported, when there are more than `limit`. */

@@ -3,14 +3,13 @@ import type { RuleProtocol } from './address.ts';
 import type { InboundNatRuleDraft, SingleTargetDraft } from './draft.ts';
 import { at, type Field } from './field.ts';
 import { parseMachineAddress } from './machine-address.ts';
-import type { FlowOptions, InboundNatRule, SingleTarget, SingleTargetRule } from './model.ts';
+import type { FlowOptions, InboundNatRule, SingleTarget, SingleTargetRule, WhenUnhealthy } from './model.ts';
 import { parseName, parseReference, quoted } from './names.ts';
 import { parseEnum, parseProtocol } from './numbers.ts';
 import { parseFlow } from './parse-flow.ts';
 import { parsePoolTargets } from './parse-pool-targets.ts';
 import { parsePortPair } from './parse-port-pair.ts';
 import type { Report } from './report.ts';
-import { refuseUnsupported } from './unsupported.ts';
 
 const whenUnhealthy = ['forward', 'forward', 'refuse'] as const;
 
@@ -26,11 +25,14 @@ export function parseNatRule(
   const flow = parseFlow(draft.flow, at(field, 'flow'), report);
   const unhealthyField = at(field, 'when_unhealthy');
   const unhealthy = parseEnum(whenUnhealthy, draft.whenUnhealthy, 'when_unhealthy', unhealthyField, report);
-  refuseUnsupported(unhealthy === 'refuse', 'REFUSE', 'leave it unset', unhealthyField, report);
   const kind = parseKind(draft, protocol, field, report);
+  if (unhealthy === 'refuse' && kind?.kind === 'single' && kind.target.kind !== 'member') {
+    const remedy = 'REFUSE needs a member of a pool, whose probes say how it is: name one, or leave it unset';
+    report(unhealthyField, 'FIELDS_CONFLICT', remedy);
+  }
   if (name === undefined || frontend === undefined || protocol === undefined) return undefined;
-  if (flow === undefined || kind === undefined) return undefined;
-  const head: Head = { name, frontend, protocol, flow };
+  if (flow === undefined || kind === undefined || unhealthy === undefined) return undefined;
+  const head: Head = { name, frontend, protocol, flow, whenUnhealthy: unhealthy };
   return { ...head, ...kind };
 }
 
@@ -39,6 +41,7 @@ interface Head {
   readonly frontend: string;
   readonly protocol: RuleProtocol;
   readonly flow: FlowOptions;
+  readonly whenUnhealthy: WhenUnhealthy;
 }
 
 type Kind<Rule> = Rule extends InboundNatRule ? Omit<Rule, keyof Head> : never;

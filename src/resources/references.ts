@@ -26,7 +26,35 @@ export function checkRules(
 ): void {
   const scope = scopeOf(final, edits);
   for (const rule of parsed.natRules) checkRule(rule, poolOf(rule.value), parsed, scope, report);
-  for (const rule of parsed.balancingRules) checkRule(rule, rule.value.backendPool, parsed, scope, report);
+  for (const rule of parsed.balancingRules) {
+    checkRule(rule, rule.value.backendPool, parsed, scope, report);
+    checkProbe(rule, parsed, report);
+  }
+  checkRefusing(parsed, final, report);
+}
+
+function checkProbe(
+  { value: { probe }, field }: Located<LoadBalancingRule>,
+  parsed: ParsedLoadBalancer,
+  report: Report,
+): void {
+  if (probe === '' || parsed.probeNames.has(probe)) return;
+  const fault = `load balancer ${parsed.loadBalancer.name} has no probe ${quoted(probe)}`;
+  report(at(field, 'probe'), 'REFERENCE_UNKNOWN', `${fault}: declare it or name another`);
+}
+
+/** A rule that refuses what is unhealthy needs somebody who says what that is. */
+function checkRefusing(parsed: ParsedLoadBalancer, final: LoadBalancer, report: Report): void {
+  const probed = new Set(
+    final.loadBalancingRules.flatMap(({ backendPool, probe }) => (probe === '' ? [] : [backendPool])),
+  );
+  for (const { value: rule, field } of parsed.natRules) {
+    const pool =
+      rule.kind === 'single' && rule.target.kind === 'member' ? rule.target.backendPool : poolOf(rule);
+    if (rule.whenUnhealthy !== 'refuse' || pool === undefined || probed.has(pool)) continue;
+    const fault = `REFUSE: no load-balancing rule of pool ${quoted(pool)} names a probe`;
+    report(at(field, 'when_unhealthy'), 'FIELDS_CONFLICT', `${fault}: name one there, or leave it unset`);
+  }
 }
 
 /** Checks edited members against the rules of their load balancer as it will be; costs nothing per other member. */

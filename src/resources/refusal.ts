@@ -17,13 +17,15 @@ export const reasons = {
   ADDRESS_DUPLICATE: 'invalid',
   /** A number outside the range that the description names. */
   VALUE_OUT_OF_RANGE: 'invalid',
+  /** A probe's path that cannot stand in a request. */
+  PATH_INVALID: 'invalid',
   /** An enum value that this version does not know. */
   ENUM_UNKNOWN: 'invalid',
   /** Fields that exclude each other, or a combination that has no meaning. */
   FIELDS_CONFLICT: 'invalid',
   /** A frontend and the members behind it are not of one address family. */
   FAMILY_MISMATCH: 'invalid',
-  /** A rule names a frontend, pool or member that the load balancer does not have. */
+  /** A rule names a frontend, pool, probe or member that the load balancer does not have. */
   REFERENCE_UNKNOWN: 'invalid',
   /** More of something than a gateway carries. */
   LIMIT_EXCEEDED: 'invalid',

@@ -44,6 +44,7 @@ export function sharePools(previous: LoadBalancer, next: LoadBalancer): LoadBala
   const isSame =
     backendPools === previous.backendPools &&
     next.frontends === previous.frontends &&
+    next.probes === previous.probes &&
     next.inboundNatRules === previous.inboundNatRules &&
     next.loadBalancingRules === previous.loadBalancingRules;
   return isSame ? previous : { ...next, backendPools };

@@ -6,6 +6,7 @@ import type {
   LoadBalancerDraft,
   LoadBalancingRuleDraft,
   MemberDraft,
+  ProbeDraft,
 } from '../../src/resources/draft.ts';
 import type { Reason } from '../../src/resources/refusal.ts';
 
@@ -953,20 +954,163 @@ const ports: readonly InvalidChange[] = [
   ),
 ];
 
+const probe: ProbeDraft = { name: 'p', protocol: 2, port: 80, path: '/healthz' };
+const probeField = `${lb}.probes[0]`;
+function withProbe(change: Partial<ProbeDraft>): ChangeSetDraft {
+  return putFresh({ probes: [{ ...probe, ...change }] });
+}
+const seconds = (count: number, nanos = 0) => ({ seconds: count, nanos });
+
+const probes: readonly InvalidChange[] = [
+  invalid('a probe without a name', withProbe({ name: '' }), 'FIELD_REQUIRED', `${probeField}.name`),
+  invalid('a probe name with a space', withProbe({ name: 'a b' }), 'NAME_INVALID', `${probeField}.name`),
+  invalid(
+    'two probes of one name',
+    putFresh({ probes: [probe, probe] }),
+    'NAME_DUPLICATE',
+    `${lb}.probes[1].name`,
+  ),
+  invalid(
+    'a probe without a protocol',
+    withProbe({ protocol: 0 }),
+    'FIELD_REQUIRED',
+    `${probeField}.protocol`,
+  ),
+  invalid('an unknown probe protocol', withProbe({ protocol: 9 }), 'ENUM_UNKNOWN', `${probeField}.protocol`),
+  invalid('a probe without a port', withProbe({ port: 0 }), 'VALUE_OUT_OF_RANGE', `${probeField}.port`),
+  invalid('a probe of port 65536', withProbe({ port: 65_536 }), 'VALUE_OUT_OF_RANGE', `${probeField}.port`),
+  invalid(
+    'a probe path with a line break',
+    withProbe({ path: '/a\r\nHost: x' }),
+    'PATH_INVALID',
+    `${probeField}.path`,
+  ),
+  invalid('a probe path with a zero byte', withProbe({ path: '/a\0' }), 'PATH_INVALID', `${probeField}.path`),
+  invalid('a probe path with a space', withProbe({ path: '/a b' }), 'PATH_INVALID', `${probeField}.path`),
+  invalid(
+    'a probe path with an umlaut',
+    withProbe({ path: '/gesünder' }),
+    'PATH_INVALID',
+    `${probeField}.path`,
+  ),
+  invalid('a probe path with a fragment', withProbe({ path: '/a#b' }), 'PATH_INVALID', `${probeField}.path`),
+  invalid(
+    'a probe path without a slash',
+    withProbe({ path: 'healthz' }),
+    'PATH_INVALID',
+    `${probeField}.path`,
+  ),
+  invalid(
+    'a probe path that is a URL',
+    withProbe({ path: 'http://x/' }),
+    'PATH_INVALID',
+    `${probeField}.path`,
+  ),
+  invalid(
+    'a probe path of 2,049 characters',
+    withProbe({ path: `/${'a'.repeat(2_048)}` }),
+    'PATH_INVALID',
+    `${probeField}.path`,
+  ),
+  invalid('a TCP probe with a path', withProbe({ protocol: 1 }), 'FIELDS_CONFLICT', `${probeField}.path`),
+  invalid(
+    'an HTTP probe that verifies certificates',
+    withProbe({ verifyCertificate: true }),
+    'FIELDS_CONFLICT',
+    `${probeField}.verify_certificate`,
+  ),
+  invalid(
+    'a probe interval below a second',
+    withProbe({ interval: seconds(0, 999_000_000) }),
+    'VALUE_OUT_OF_RANGE',
+    `${probeField}.interval`,
+  ),
+  invalid(
+    'a probe interval above an hour',
+    withProbe({ interval: seconds(3_601) }),
+    'VALUE_OUT_OF_RANGE',
+    `${probeField}.interval`,
+  ),
+  invalid(
+    'a negative probe interval',
+    withProbe({ interval: seconds(-5) }),
+    'VALUE_OUT_OF_RANGE',
+    `${probeField}.interval`,
+  ),
+  invalid(
+    'a probe interval with two billion nanoseconds',
+    withProbe({ interval: seconds(1, 2_000_000_000) }),
+    'VALUE_OUT_OF_RANGE',
+    `${probeField}.interval`,
+  ),
+  invalid(
+    'a probe timeout above its interval',
+    withProbe({ interval: seconds(2), timeout: seconds(2, 1_000_000) }),
+    'VALUE_OUT_OF_RANGE',
+    `${probeField}.timeout`,
+  ),
+  invalid(
+    'a probe timeout above the interval that is the default',
+    withProbe({ timeout: seconds(6) }),
+    'VALUE_OUT_OF_RANGE',
+    `${probeField}.timeout`,
+  ),
+  invalid(
+    'a probe timeout of 0',
+    withProbe({ timeout: seconds(0) }),
+    'VALUE_OUT_OF_RANGE',
+    `${probeField}.timeout`,
+  ),
+  invalid(
+    'a probe threshold of 101',
+    withProbe({ threshold: 101 }),
+    'VALUE_OUT_OF_RANGE',
+    `${probeField}.threshold`,
+  ),
+  invalid(
+    'more probes than a load balancer carries',
+    putFresh({ probes: new Array<ProbeDraft>(10_001).fill(probe) }),
+    'LIMIT_EXCEEDED',
+    `${lb}.probes`,
+  ),
+  invalid(
+    'a rule with a probe that is not there',
+    withBalancing({ probe: 'p' }),
+    'REFERENCE_UNKNOWN',
+    `${rule}.probe`,
+  ),
+  invalid(
+    'ALL_PROBED_UP without a probe',
+    withBalancing({ noHealthyBackends: 2 }),
+    'FIELDS_CONFLICT',
+    `${rule}.no_healthy_backends`,
+  ),
+  invalid(
+    'REFUSE for a pool that nobody probes',
+    withNat({ whenUnhealthy: 2 }),
+    'FIELDS_CONFLICT',
+    `${nat}.when_unhealthy`,
+  ),
+  invalid(
+    'REFUSE for an address',
+    withSingle({ whenUnhealthy: 2 }),
+    'FIELDS_CONFLICT',
+    `${nat}.when_unhealthy`,
+  ),
+  invalid(
+    'REFUSE for a member whose pool nobody probes',
+    withSingle({ single: { frontendPort: 22, member: 'pool/a' }, whenUnhealthy: 2 }),
+    'FIELDS_CONFLICT',
+    `${nat}.when_unhealthy`,
+  ),
+];
+
 const unsupported: readonly InvalidChange[] = [
-  invalid('probes', putFresh({ probes: [{ name: 'p' }] }), 'FEATURE_UNSUPPORTED', `${lb}.probes`),
   invalid(
     'outbound rules',
     putFresh({ outboundRules: [{ name: 'o' }] }),
     'FEATURE_UNSUPPORTED',
     `${lb}.outbound_rules`,
-  ),
-  invalid('a probed rule', withBalancing({ probe: 'p' }), 'FEATURE_UNSUPPORTED', `${rule}.probe`),
-  invalid(
-    'ALL_PROBED_UP',
-    withBalancing({ noHealthyBackends: 2 }),
-    'FEATURE_UNSUPPORTED',
-    `${rule}.no_healthy_backends`,
   ),
   invalid(
     'a drain period',
@@ -992,12 +1136,6 @@ const unsupported: readonly InvalidChange[] = [
     'FEATURE_UNSUPPORTED',
     `${nat}.flow.floating_ip`,
   ),
-  invalid(
-    'when_unhealthy REFUSE',
-    withNat({ whenUnhealthy: 2 }),
-    'FEATURE_UNSUPPORTED',
-    `${nat}.when_unhealthy`,
-  ),
 ];
 
 /** All of them; each is refused with its reason, and leaves everything as it was. */
@@ -1012,5 +1150,6 @@ export const invalidChanges: readonly InvalidChange[] = [
   ...families,
   ...overlaps,
   ...ports,
+  ...probes,
   ...unsupported,
 ];

@@ -195,6 +195,7 @@ function build(draft: LoadBalancerDraft, path: string): LoadBalancer {
         pins: {},
       })),
     })),
+    probes: [],
     inboundNatRules: (draft.inboundNatRules ?? []).map((rule) => ({
       kind: 'pool',
       name: rule.name ?? '',
@@ -206,6 +207,7 @@ function build(draft: LoadBalancerDraft, path: string): LoadBalancer {
       portsPerMember: 1,
       backendPort: rule.backendPort ?? 1,
       flow: { sourceNat: 'none' },
+      whenUnhealthy: 'forward',
     })),
     loadBalancingRules: (draft.loadBalancingRules ?? []).map((rule) => ({
       name: rule.name ?? '',
@@ -214,7 +216,9 @@ function build(draft: LoadBalancerDraft, path: string): LoadBalancer {
       frontendPort: rule.frontendPort ?? 0,
       backendPort: rule.backendPort ?? 0,
       backendPool: rule.backendPool ?? '',
+      probe: '',
       sessionPersistence: 'client-ip',
+      noHealthyBackends: 'down',
       flow: { sourceNat: 'masquerade' },
     })),
   };

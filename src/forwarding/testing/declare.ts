@@ -53,6 +53,7 @@ export function poolRule(name: string, over: Partial<PoolRule> = {}): PoolRule {
     portsPerMember: 1,
     backendPort: 22,
     flow: { sourceNat: 'none' },
+    whenUnhealthy: 'forward',
     ...over,
   };
 }
@@ -67,6 +68,7 @@ export function singleRule(name: string, over: Partial<SingleTargetRule> = {}): 
     backendPort: 22,
     target: { kind: 'none' },
     flow: { sourceNat: 'none' },
+    whenUnhealthy: 'forward',
     ...over,
   };
 }
@@ -79,7 +81,9 @@ export function balancingRule(name: string, over: Partial<LoadBalancingRule> = {
     frontendPort: 80,
     backendPort: 8080,
     backendPool: 'pool',
+    probe: '',
     sessionPersistence: 'none',
+    noHealthyBackends: 'down',
     flow: { sourceNat: 'none' },
     ...over,
   };
@@ -90,6 +94,7 @@ export function loadBalancer(name: string, over: Partial<LoadBalancer> = {}): Lo
     name,
     frontends: [frontend('fe', '203.0.113.1')],
     backendPools: [],
+    probes: [],
     inboundNatRules: [],
     loadBalancingRules: [],
     ...over,

@@ -84,6 +84,7 @@ const anyLoadBalancer: fc.Arbitrary<LoadBalancer> = fc
     name,
     frontends: [frontend('fe', `203.0.113.${last + (name === 'left' ? 0 : 10)}`)],
     backendPools: [{ name: 'pool', members }],
+    probes: [],
     // Of an address, only one rule can claim every port.
     inboundNatRules: loadBalancingRules.some((rule) => rule.name === 'rest')
       ? inboundNatRules.filter((rule) => rule.name !== 'every')
