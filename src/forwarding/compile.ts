@@ -5,7 +5,10 @@ import type { LoadBalancerPorts, Ports } from '../ports/assignment.ts';
 import type { IpAddress } from '../resources/address.ts';
 import type { LoadBalancer } from '../resources/model.ts';
 import { compileBalancedRule } from './balanced-rules.ts';
+import { type HealthOf, nothingProbed } from './health.ts';
 import { compileNatRules } from './nat-rules.ts';
+import { refusedMachines } from './refused.ts';
+import { ringName } from './ring-names.ts';
 import { assignRingNumbers, releaseRingNumbers } from './ring-numbers.ts';
 import { compileRings } from './rings.ts';
 import type { CompiledLoadBalancer, CompiledRule, ForwardingTable } from './table.ts';
@@ -22,15 +25,17 @@ export function emptyTable(ringNumbers: Iterable<[string, number]> = []): Forwar
 }
 
 /**
- * The table after a change: `changed` holds load balancers by name, absent (`undefined`) where they go. Rules, rings, entries
- * and load balancers that come out the same are the same objects as in `previous`.
+ * The table after a change: `changed` holds load balancers by name, absent (`undefined`) where they go; also those that are
+ * as they were, but whose machines fare otherwise. Rules, rings and entries that come out the same are the same objects as in
+ * `previous`.
  */
 export function compile(
   previous: ForwardingTable,
   changed: ReadonlyMap<string, LoadBalancer | undefined>,
   ports: Ports,
+  healthOf: HealthOf = nothingProbed,
 ): ForwardingTable {
-  const steps = compileInSteps(previous, changed, ports);
+  const steps = compileInSteps(previous, changed, ports, healthOf);
   for (;;) {
     const { done, value } = steps.next();
     if (done) return value;
@@ -42,17 +47,18 @@ export function* compileInSteps(
   previous: ForwardingTable,
   changed: ReadonlyMap<string, LoadBalancer | undefined>,
   ports: Ports,
+  healthOf: HealthOf = nothingProbed,
 ): Generator<void, ForwardingTable, void> {
   const backends: Uses = new Map();
   const localAddresses: Uses = new Map();
-  const ringNumbers = assignRingNumbers(previous.ringNumbers, changed.values());
+  const ringNumbers = assignRingNumbers(previous.ringNumbers, changed.values(), previous.loadBalancers);
   const compiled = previous.loadBalancers.asMutable();
   for (const [name, loadBalancer] of changed) {
     const before = compiled.get(name);
     const after =
       loadBalancer === undefined
         ? undefined
-        : yield* compileLoadBalancer(before, loadBalancer, ports.get(name) ?? noPorts, ringNumbers);
+        : yield* compileLoadBalancer(before, loadBalancer, ports.get(name) ?? noPorts, ringNumbers, healthOf);
     noteUses(before, after, backends, localAddresses);
     if (after === undefined) compiled.delete(name);
     else compiled.set(name, after);
@@ -71,14 +77,16 @@ function* compileLoadBalancer(
   loadBalancer: LoadBalancer,
   ports: LoadBalancerPorts,
   ringNumbers: PersistentMap<string, number>,
+  healthOf: HealthOf,
 ): Generator<void, CompiledLoadBalancer, void> {
-  const { rings, populations } = compileRings(before, loadBalancer, ringNumbers);
-  const rules = new Map<string, CompiledRule>(yield* compileNatRules(before, loadBalancer, ports));
+  const { rings, populations, health } = compileRings(before, loadBalancer, ringNumbers, healthOf);
+  const refused = refusedMachines(before?.source?.refused, loadBalancer, healthOf);
+  const rules = new Map<string, CompiledRule>(yield* compileNatRules(before, loadBalancer, ports, refused));
   const frontends = new Map(loadBalancer.frontends.map((frontend) => [frontend.name, frontend.address]));
   for (const rule of loadBalancer.loadBalancingRules) {
     const key = `lb/${rule.name}`;
     const address = frontends.get(rule.frontend);
-    const ring = rings.get(rule.backendPool);
+    const ring = rings.get(ringName(rule));
     if (address === undefined || ring === undefined) continue;
     rules.set(key, compileBalancedRule(before?.rules.get(key), rule, address, ring.number));
   }
@@ -86,7 +94,7 @@ function* compileLoadBalancer(
     rules: kept(before?.rules, rules),
     rings: kept(before?.rings, rings),
     localAddresses: localAddressesOf(before, loadBalancer),
-    source: { loadBalancer, ports, populations },
+    source: { loadBalancer, ports, populations, health, refused },
   };
 }
 

@@ -5,6 +5,7 @@ import type { Change, RingChange } from './change.ts';
 import { emptyTable } from './compile.ts';
 import { entriesThatDiffer, ringsThatDiffer } from './differences.ts';
 import { endOfEntry, endsOfRing, leadsElsewhere } from './endings.ts';
+import { poolOfRing } from './ring-names.ts';
 import { ringKey } from './ring-numbers.ts';
 import { sameTarget } from './same.ts';
 import {
@@ -125,7 +126,7 @@ function diffRings(
   const come = new Map<number, Owned>();
   for (const { name, before, after } of differing) {
     for (const ring of ringsThatDiffer(before, after)) {
-      const pool = ringKey(name, ring.pool);
+      const pool = ringKey(name, poolOfRing(ring.name));
       for (const member of ring.before?.members ?? []) touched.backends.add(member.address);
       for (const member of ring.after?.members ?? []) touched.backends.add(member.address);
       if (ring.before !== undefined) gone.set(ring.before.number, { pool, ring: ring.before });
@@ -135,12 +136,14 @@ function diffRings(
   const differences: RingDifference[] = [];
   for (const [number, { pool, ring }] of come) {
     const before = gone.get(number);
+    gone.delete(number);
+    // Under another name, with another probe that finds the same.
+    if (before?.ring === ring && before.pool === pool) continue;
     differences.push(
       before === undefined
         ? { change: { after: ring }, samePool: true }
         : { change: { before: before.ring, after: ring }, samePool: before.pool === pool },
     );
-    gone.delete(number);
   }
   for (const { ring } of gone.values()) differences.push({ change: { before: ring }, samePool: true });
   return differences;

@@ -3,7 +3,8 @@ import { type EntryDifference, entryDifferences } from './entries.ts';
 import type { CompiledLoadBalancer, Ring } from './table.ts';
 
 export interface RingDifference {
-  readonly pool: string;
+  /** By `ringName`. */
+  readonly name: string;
   readonly before?: Ring | undefined;
   readonly after?: Ring | undefined;
 }
@@ -22,8 +23,8 @@ export function* ringsThatDiffer(
   before: CompiledLoadBalancer | undefined,
   after: CompiledLoadBalancer | undefined,
 ): Generator<RingDifference, void, undefined> {
-  for (const [left, right, pool] of valuesThatDiffer(before?.rings, after?.rings)) {
-    yield { pool, before: left, after: right };
+  for (const [left, right, name] of valuesThatDiffer(before?.rings, after?.rings)) {
+    yield { name, before: left, after: right };
   }
 }
 

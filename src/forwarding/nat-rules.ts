@@ -2,7 +2,7 @@
 import type { LoadBalancerPorts, PortAssignment, RulePorts } from '../ports/assignment.ts';
 import type { Mapping } from '../ports/mapping.ts';
 import { mappingsOf } from '../ports/mappings.ts';
-import { transportsOf } from '../resources/address.ts';
+import { type IpAddress, transportsOf } from '../resources/address.ts';
 import type {
   BackendPool,
   InboundNatRule,
@@ -12,6 +12,7 @@ import type {
 } from '../resources/model.ts';
 import { changedMembers, poolNamed } from './changed-members.ts';
 import { Entries } from './entries.ts';
+import { poolBehind } from './refused.ts';
 import { sameTarget } from './same.ts';
 import {
   type CompiledFrom,
@@ -28,8 +29,9 @@ export function* compileNatRules(
   before: CompiledLoadBalancer | undefined,
   loadBalancer: LoadBalancer,
   ports: LoadBalancerPorts,
+  refused: CompiledFrom['refused'],
 ): Generator<void, readonly NamedRule[], void> {
-  const sources = new RuleSources(before?.source, { loadBalancer, ports });
+  const sources = new RuleSources(before?.source, { loadBalancer, ports, refused });
   const singles = compileSingleRules(before, loadBalancer, ports, sources);
   const rules: NamedRule[] = [];
   for (const rule of loadBalancer.inboundNatRules) {
@@ -42,7 +44,7 @@ export function* compileNatRules(
   return rules;
 }
 
-type Source = Pick<CompiledFrom, 'loadBalancer' | 'ports'>;
+type Source = Pick<CompiledFrom, 'loadBalancer' | 'ports' | 'refused'>;
 
 /** What a rule stands on, before and after the change. */
 class RuleSources {
@@ -83,6 +85,24 @@ class RuleSources {
     this.#changed.set(pool, changed);
     return changed;
   }
+
+  /** Whether the rule leads to the machine. */
+  allows(rule: InboundNatRule, address: IpAddress): boolean {
+    return !refusedBy(this.after, rule).has(address);
+  }
+
+  /** Machines that the rule refuses now and did not before, or the other way round. */
+  refusedOtherwise(rule: InboundNatRule): ReadonlySet<IpAddress> {
+    const [before, after] = [refusedBy(this.before, rule), refusedBy(this.after, rule)];
+    return before === after ? none : before.symmetricDifference(after);
+  }
+}
+
+const none: ReadonlySet<IpAddress> = new Set();
+
+function refusedBy(source: Source | undefined, rule: InboundNatRule): ReadonlySet<IpAddress> {
+  const pool = rule.whenUnhealthy === 'refuse' ? poolBehind(rule) : undefined;
+  return pool === undefined ? none : (source?.refused.get(pool)?.machines ?? none);
 }
 
 function frontendAddresses(loadBalancer: LoadBalancer | undefined): ReadonlyMap<string, string> {
@@ -99,9 +119,12 @@ function compileSingleRules(
   const affected = loadBalancer.inboundNatRules.filter(
     (rule): rule is SingleTargetRule => rule.kind === 'single' && !sameSingleRule(rule, sources),
   );
+  const rules = new Map(affected.map((rule) => [rule.name, rule]));
   const entries = new Map(affected.map((rule) => [rule.name, new Map<string, Entry>()]));
   if (affected.length > 0) {
     for (const mapping of mappingsOf({ ...loadBalancer, inboundNatRules: affected }, ports)) {
+      const rule = rules.get(mapping.rule);
+      if (rule !== undefined && !sources.allows(rule, mapping.backendAddress)) continue;
       const earlier = before?.rules.get(`nat/${mapping.rule}`)?.entries;
       for (const entry of entriesOf(mapping, earlier))
         entries.get(mapping.rule)?.set(endpointKey(entry.endpoint), entry);
@@ -115,6 +138,7 @@ function compileSingleRules(
 function sameSingleRule(rule: SingleTargetRule, sources: RuleSources): boolean {
   if (!sources.sameRule(rule)) return false;
   if (sources.before?.ports.get(rule.name) !== sources.after.ports.get(rule.name)) return false;
+  if (sources.refusedOtherwise(rule).size > 0) return false;
   return (
     rule.target.kind !== 'member' || !sources.changedMembers(rule.target.backendPool).has(rule.target.id)
   );
@@ -149,7 +173,7 @@ function compilePoolRule(
   }
   const added: Entry[] = [];
   for (const mapping of mappingsOfMachines(sources.after, rule, after, changed, poolAfter)) {
-    added.push(...entriesOf(mapping, earlier));
+    if (sources.allows(rule, mapping.backendAddress)) added.push(...entriesOf(mapping, earlier));
   }
   const entries = earlier.with(removed, added);
   const same = Entries.differences(earlier, entries).next().done === true;
@@ -164,6 +188,12 @@ function changedMachines(
   sources: RuleSources,
 ): ReadonlySet<string> {
   const changed = new Set(sources.changedMembers(rule.backendPool));
+  const otherwise = sources.refusedOtherwise(rule);
+  if (otherwise.size > 0) {
+    for (const { id, address } of sources.pools(rule.backendPool)[1]?.members ?? []) {
+      if (otherwise.has(address)) changed.add(id);
+    }
+  }
   if (before === after) return changed;
   for (const [id, assignment] of after?.assigned ?? []) {
     if (before?.assigned.get(id) !== assignment) changed.add(id);

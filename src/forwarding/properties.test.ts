@@ -9,6 +9,7 @@ import { isEmpty } from './change.ts';
 import { compile, emptyTable } from './compile.ts';
 import { diff } from './diff.ts';
 import type { FiveTuple } from './hash.ts';
+import { type HealthOf, type PoolHealth, unknownHealth } from './health.ts';
 import { lookup } from './lookup.ts';
 import type { ForwardingTable } from './table.ts';
 import { assign, balancingRule, frontend, ip, member, poolRule, singleRule } from './testing/declare.ts';
@@ -19,6 +20,7 @@ const adminState = fc.constantFrom('none', 'up', 'down', 'drain' as const);
 const protocol: fc.Arbitrary<RuleProtocol> = fc.constantFrom('tcp', 'udp', 'all');
 const flow = fc.record({ sourceNat: fc.constantFrom('none', 'masquerade' as const) });
 const poolName = fc.constantFrom('pool', 'other');
+const whenUnhealthy = fc.constantFrom('forward', 'refuse' as const);
 
 const anyMember: fc.Arbitrary<Member> = fc
   .record({ host: fc.nat(11), weight: fc.constantFrom(1, 100, 1000), adminState, moved: fc.boolean() })
@@ -30,7 +32,14 @@ const anyMembers = fc.uniqueArray(anyMember, { selector: ({ id }) => id, maxLeng
 
 const anyNatRule: fc.Arbitrary<InboundNatRule> = fc.oneof(
   fc
-    .record({ name: fc.constantFrom('ssh', 'rdp'), protocol, backendPool: poolName, flow, shift: fc.nat(3) })
+    .record({
+      name: fc.constantFrom('ssh', 'rdp'),
+      protocol,
+      backendPool: poolName,
+      flow,
+      shift: fc.nat(3),
+      whenUnhealthy,
+    })
     .map(({ name, shift, ...rest }) =>
       poolRule(name, {
         ...rest,
@@ -40,11 +49,16 @@ const anyNatRule: fc.Arbitrary<InboundNatRule> = fc.oneof(
       }),
     ),
   fc
-    .record({ protocol, flow, host: fc.nat(3), kind: fc.constantFrom('none', 'address', 'member') })
-    .map(({ protocol, flow, host, kind }) =>
+    .record({
+      protocol,
+      flow,
+      host: fc.nat(3),
+      kind: fc.constantFrom('none', 'address', 'member'),
+      whenUnhealthy,
+    })
+    .map(({ host, kind, ...rest }) =>
       singleRule('single', {
-        protocol,
-        flow,
+        ...rest,
         frontendPort: 2222,
         target:
           kind === 'address'
@@ -64,6 +78,8 @@ const anyBalancingRule: fc.Arbitrary<LoadBalancingRule> = fc
     flow,
     sessionPersistence: fc.constantFrom('none', 'client-ip', 'client-ip-protocol' as const),
     backendPort: fc.constantFrom(80, 8080),
+    probe: fc.constantFrom('', '', 'tcp', 'http'),
+    noHealthyBackends: fc.constantFrom('down', 'up' as const),
   })
   .map(({ name, protocol, backendPort, ...rest }) =>
     name === 'rest'
@@ -98,11 +114,28 @@ const anyLoadBalancer: fc.Arbitrary<LoadBalancer> = fc
     loadBalancingRules,
   }));
 
-/** Each step puts load balancers (as they are, or with one pool of theirs changed), and drops some. */
+const addresses = ['0', '1'].flatMap((net) =>
+  Array.from({ length: 12 }, (_, host) => ip(`10.0.${net}.${host}`)),
+);
+
+/** What a probe finds of a pool from now on. */
+const verdicts = fc.record({
+  loadBalancer: fc.constantFrom('left', 'right'),
+  pool: poolName,
+  probe: fc.constantFrom('tcp', 'http'),
+  up: fc.subarray(addresses),
+  down: fc.subarray(addresses),
+});
+
+/**
+ * Each step puts load balancers (as they are, or with one pool of theirs changed), and drops some; and machines fare
+ * otherwise.
+ */
 const step = fc.record({
   put: fc.uniqueArray(anyLoadBalancer, { selector: ({ name }) => name, maxLength: 2 }),
   drop: fc.subarray(['left', 'right']),
   grow: fc.option(fc.record({ name: fc.constantFrom('left', 'right'), members: anyMembers })),
+  found: fc.array(verdicts, { maxLength: 3 }),
 });
 
 const packet: fc.Arbitrary<FiveTuple> = fc.record({
@@ -163,9 +196,20 @@ test('any sequence of changes leads to what a fresh start leads to, in the table
         let table = emptyTable();
         let ports = PersistentMap<string, LoadBalancerPorts>();
         const configuration = new Map<string, LoadBalancer>();
+        const health = new Map<string, PoolHealth>();
+        const healthOf: HealthOf = (...names) => health.get(names.join('/')) ?? unknownHealth;
         await plane.load(table, { instance: '0', revision: 0 });
         for (const [index, each] of steps.entries()) {
-          const changed = changesOf(each, configuration);
+          const changed = new Map(changesOf(each, configuration));
+          for (const { loadBalancer, pool, probe, up, down } of each.found) {
+            const well = new Set(up);
+            health.set(`${loadBalancer}/${pool}/${probe}`, {
+              up: well,
+              down: new Set(down).difference(well),
+            });
+            const present = configuration.get(loadBalancer);
+            if (present !== undefined && !changed.has(loadBalancer)) changed.set(loadBalancer, present);
+          }
           for (const [name, declared] of changed) {
             if (declared === undefined) {
               configuration.delete(name);
@@ -175,10 +219,10 @@ test('any sequence of changes leads to what a fresh start leads to, in the table
               ports = ports.set(name, assign(declared, ports.get(name)));
             }
           }
-          const next = compile(table, changed, ports);
+          const next = compile(table, changed, ports, healthOf);
           await plane.commit(diff(table, next), { instance: '0', revision: index + 1 });
           table = next;
-          const fresh = compile(emptyTable(table.ringNumbers), configuration, ports);
+          const fresh = compile(emptyTable(table.ringNumbers), configuration, ports, healthOf);
           expect(withoutSources(table)).toEqual(withoutSources(fresh));
           const other = new FakeDataPlane();
           await other.open();
@@ -192,7 +236,7 @@ test('any sequence of changes leads to what a fresh start leads to, in the table
             expect(lookup(table, flow)).toEqual(expected);
             expect(plane.lookup(flow)).toEqual(expected);
           }
-          expect(isEmpty(diff(table, compile(table, configuration, ports)))).toBe(true);
+          expect(isEmpty(diff(table, compile(table, configuration, ports, healthOf)))).toBe(true);
         }
       },
     ),

@@ -1,81 +1,140 @@
-// The rings of a load balancer: one for each pool that load-balancing rules use, however many rules those are.
+// The rings of a load balancer: one for each pool and probe that load-balancing rules use, however many rules those are.
 import type { Map as PersistentMap } from 'immutable';
 import { type Family, familyOf } from '../resources/address.ts';
-import type { BackendPool, LoadBalancer, Member } from '../resources/model.ts';
+import type { BackendPool, LoadBalancer, LoadBalancingRule, Member } from '../resources/model.ts';
+import type { HealthOf, PoolHealth } from './health.ts';
 import { buildRing, populate, ringSizeFor, slotsOf, sortedById } from './ring.ts';
+import { ringName } from './ring-names.ts';
 import { ringKey } from './ring-numbers.ts';
-import type { CompiledLoadBalancer, Ring, RingMember } from './table.ts';
+import type { CompiledFrom, CompiledLoadBalancer, Population, Ring, RingMember } from './table.ts';
 
-export interface CompiledRings {
+export interface CompiledRings extends Pick<CompiledFrom, 'populations' | 'health'> {
   readonly rings: ReadonlyMap<string, Ring>;
-  readonly populations: ReadonlyMap<string, Uint16Array>;
 }
 
-/** Rings by pool name; those that come out the same are the objects of `before`. */
+/** Rings by `ringName`; those that come out the same are the objects of `before`. */
 export function compileRings(
   before: CompiledLoadBalancer | undefined,
   loadBalancer: LoadBalancer,
   ringNumbers: PersistentMap<string, number>,
+  healthOf: HealthOf,
 ): CompiledRings {
   const rings = new Map<string, Ring>();
-  const populations = new Map<string, Uint16Array>();
+  const populations = new Map<string, Population>();
+  const health = new Map<string, PoolHealth>();
   const families = new Map(loadBalancer.frontends.map(({ name, address }) => [name, familyOf(address)]));
   const pools = new Map(loadBalancer.backendPools.map((pool) => [pool.name, pool]));
   const earlierPools = new Map(before?.source?.loadBalancer.backendPools.map((pool) => [pool.name, pool]));
+  const earlierNames = ringNamesByNumber(before);
   for (const rule of loadBalancer.loadBalancingRules) {
+    const name = ringName(rule);
     const pool = pools.get(rule.backendPool);
     const family = families.get(rule.frontend);
-    const number = ringNumbers.get(ringKey(loadBalancer.name, rule.backendPool));
-    if (pool === undefined || family === undefined || number === undefined || rings.has(pool.name)) continue;
-    const earlier = before?.rings.get(pool.name);
-    const population = before?.source?.populations.get(pool.name);
+    const number = ringNumbers.get(ringKey(loadBalancer.name, name));
+    if (pool === undefined || family === undefined || number === undefined || rings.has(name)) continue;
+    const known = rule.probe === '' ? undefined : healthOf(loadBalancer.name, pool.name, rule.probe);
+    if (known !== undefined) health.set(name, known);
+    const earlier = before?.rings.get(earlierNames.get(number) ?? name);
     const samePool = earlierPools.get(pool.name) === pool;
-    if (samePool && earlier?.number === number && earlier.family === family && population !== undefined) {
-      rings.set(pool.name, earlier);
-      populations.set(pool.name, population);
-      continue;
-    }
-    const compiled = compileRing(earlier, population, pool, number, family);
-    rings.set(pool.name, compiled.ring);
-    populations.set(pool.name, compiled.population);
+    const earlierPopulation = before?.source?.populations.get(pool.name);
+    const population =
+      populations.get(pool.name) ??
+      (samePool && earlierPopulation !== undefined
+        ? earlierPopulation
+        : populationOf(pool, earlierPopulation));
+    populations.set(pool.name, population);
+    const sameHealth = before?.rings.has(name) === true && before.source?.health.get(name) === known;
+    const asBefore = samePool && sameHealth && earlier?.number === number && earlier.family === family;
+    rings.set(
+      name,
+      asBefore
+        ? earlier
+        : compileRing(earlier, population, ringMembers(earlier, population, rule, known), number, family),
+    );
   }
-  return { rings, populations };
+  return { rings, populations, health };
+}
+
+/** A ring may have got another name, with the number and all that is known of it. */
+function ringNamesByNumber(before: CompiledLoadBalancer | undefined): ReadonlyMap<number, string> {
+  return new Map(Array.from(before?.rings ?? [], ([name, ring]) => [ring.number, name]));
+}
+
+function populationOf(pool: BackendPool, earlier: Population | undefined): Population {
+  const members = sortedById(pool.members);
+  const sameShares = earlier !== undefined && alike(members, earlier.members, sameShare);
+  return { members, slots: sameShares ? earlier.slots : populate(members) };
 }
 
 function compileRing(
   earlier: Ring | undefined,
-  earlierPopulation: Uint16Array | undefined,
-  pool: BackendPool,
+  population: Population,
+  members: readonly RingMember[],
   number: number,
   family: Family,
-): { readonly ring: Ring; readonly population: Uint16Array } {
-  const members = ringMembers(earlier, pool.members);
-  const sameShares = earlier !== undefined && alike(members, earlier.members, sameShare);
-  const population = sameShares && earlierPopulation !== undefined ? earlierPopulation : populate(members);
+): Ring {
+  const slots = members.length === 0 ? noSlots : population.slots;
   if (earlier === undefined || earlier.number !== number || earlier.family !== family) {
-    return { ring: buildRing(number, family, members, population), population };
+    return buildRing(number, family, members, slots);
   }
-  if (alike(members, earlier.members, Object.is)) return { ring: earlier, population };
-  const sameSlots = sameShares && alike(members, earlier.members, (a, b) => a.eligible === b.eligible);
-  const slots = sameSlots ? earlier.slots : slotsOf(members, population);
-  return { ring: { ...earlier, size: ringSizeFor(members.length), members, slots }, population };
+  if (alike(members, earlier.members, Object.is)) return earlier;
+  const sameShares = alike(members, earlier.members, (a, b) => sameShare(a, b) && a.eligible === b.eligible);
+  return {
+    ...earlier,
+    size: ringSizeFor(members.length),
+    members,
+    slots: sameShares ? earlier.slots : slotsOf(members, slots),
+  };
 }
 
-function ringMembers(earlier: Ring | undefined, members: readonly Member[]): readonly RingMember[] {
+const noSlots = new Uint16Array();
+
+/**
+ * Who may hold flows. Where the probe finds nobody up, and the rule does not turn to all then, established TCP flows go on,
+ * but not those of a pool that is one machine.
+ */
+function ringMembers(
+  earlier: Ring | undefined,
+  { members }: Population,
+  rule: LoadBalancingRule,
+  health: PoolHealth | undefined,
+): readonly RingMember[] {
+  const toAll = rule.noHealthyBackends === 'up' && !members.some((member) => isEligible(member, health));
+  const asked = toAll ? undefined : health;
+  const [only, another] = members;
+  const isDead = only?.adminState === 'none' && another === undefined && !isEligible(only, asked);
+  if (isDead) return [];
   const known = new Map(earlier?.members.map((member) => [member.id, member]));
-  return sortedById(members).map(({ id, address, weight, adminState }) => {
-    const eligible = adminState === 'none' || adminState === 'up';
-    const member = { id, address, weight, eligible, keepsUdp: adminState !== 'down' };
+  return members.map((member) => {
+    const { id, address, weight, adminState } = member;
+    const eligible = isEligible(member, asked);
+    const keepsUdp = eligible || (adminState === 'drain' && asked?.down.has(address) !== true);
+    const after = { id, address, weight, eligible, keepsUdp };
     const same = known.get(id);
-    return same !== undefined && sameMember(same, member) ? same : member;
+    return same !== undefined && sameMember(same, after) ? same : after;
   });
+}
+
+/** Without `health` there is no probe to ask. */
+function isEligible({ adminState, address }: Member, health: PoolHealth | undefined): boolean {
+  switch (adminState) {
+    case 'up':
+      return true;
+    case 'none':
+      return health === undefined || health.up.has(address);
+    case 'down':
+    case 'drain':
+      return false;
+  }
 }
 
 function sameMember(a: RingMember, b: RingMember): boolean {
   return a.address === b.address && a.eligible === b.eligible && a.keepsUdp === b.keepsUdp && sameShare(a, b);
 }
 
-function sameShare(a: RingMember, b: RingMember): boolean {
+type Share = Pick<RingMember, 'id' | 'weight'>;
+
+function sameShare(a: Share, b: Share): boolean {
   return a.id === b.id && a.weight === b.weight;
 }
 

@@ -2,7 +2,8 @@
 import type { Map as PersistentMap } from 'immutable';
 import type { LoadBalancerPorts } from '../ports/assignment.ts';
 import type { Family, IpAddress, Port, Transport } from '../resources/address.ts';
-import type { LoadBalancer } from '../resources/model.ts';
+import type { LoadBalancer, Member } from '../resources/model.ts';
+import type { PoolHealth } from './health.ts';
 
 /** Where a client knocks. Port 0 means every port that no more specific endpoint of the address claims. */
 export interface Endpoint {
@@ -43,9 +44,9 @@ export interface Entry {
 /** Slots of a ring; each a prime, so that every member's permutation visits all slots (Maglev, NSDI 2016, section 3.4). */
 export type RingSize = 1021 | 16381 | 65537;
 
-/** A consistent-hashing table of one pool, shared by all entries that lead to it. */
+/** A consistent-hashing table of one pool, shared by all entries that lead to it by the same probe. */
 export interface Ring {
-  /** 1 to 2^24 - 1. Kept in the kernel beside each flow, so it stays the same for the life of the pool. */
+  /** 1 to 2^24 - 1. Kept in the kernel beside each flow, so it stays the same for the life of the ring. */
   readonly number: number;
   readonly family: Family;
   readonly size: RingSize;
@@ -69,7 +70,7 @@ export interface RingMember {
 export interface CompiledLoadBalancer {
   /** By rule name prefixed with its kind (`nat/NAME`, `lb/NAME`); inside by `endpointKey`. */
   readonly rules: ReadonlyMap<string, CompiledRule>;
-  /** By pool name; only pools that a load-balancing rule uses. */
+  /** By `ringName`: only pools that a load-balancing rule uses, one ring for each probe that its rules name. */
   readonly rings: ReadonlyMap<string, Ring>;
   /** Frontend addresses that the host itself shall hold. */
   readonly localAddresses: ReadonlySet<IpAddress>;
@@ -80,8 +81,25 @@ export interface CompiledLoadBalancer {
 export interface CompiledFrom {
   readonly loadBalancer: LoadBalancer;
   readonly ports: LoadBalancerPorts;
-  /** The slots that the ring of each pool would have with all members eligible, by pool name. */
-  readonly populations: ReadonlyMap<string, Uint16Array>;
+  /** By pool name. */
+  readonly populations: ReadonlyMap<string, Population>;
+  /** What the rings of probed rules stand on, by `ringName`. */
+  readonly health: ReadonlyMap<string, PoolHealth>;
+  /** By pool name. */
+  readonly refused: ReadonlyMap<string, Refused>;
+}
+
+/** Who would have which slot of a pool's ring if all members were eligible. */
+export interface Population {
+  /** Sorted by id. */
+  readonly members: readonly Member[];
+  readonly slots: Uint16Array;
+}
+
+/** Machines that refusing inbound NAT rules do not lead to, and what says so. */
+export interface Refused {
+  readonly health: readonly PoolHealth[];
+  readonly machines: ReadonlySet<IpAddress>;
 }
 
 export interface CompiledRule {
@@ -97,7 +115,7 @@ export interface ForwardingTable {
   readonly backends: PersistentMap<IpAddress, number>;
   /** How many load balancers want each address on the host. */
   readonly localAddresses: PersistentMap<IpAddress, number>;
-  /** `Ring.number` of each pool that a load-balancing rule uses, by `LOAD_BALANCER/POOL`; to be kept over restarts. */
+  /** `Ring.number` of each ring, by `LOAD_BALANCER/RING` with its `ringName`; to be kept over restarts. */
   readonly ringNumbers: PersistentMap<string, number>;
 }
 

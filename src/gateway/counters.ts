@@ -1,5 +1,6 @@
 // What was forwarded, by what was declared: the entries of a mapping or rule, and the sum of their counters.
 import type { Counters, DataPlane } from '../dataplane/dataplane.ts';
+import { poolOfRing } from '../forwarding/ring-names.ts';
 import { type Entry, endpointKey, type ForwardingTable, type Target } from '../forwarding/table.ts';
 import type { Mapping } from '../ports/mapping.ts';
 import { transportsOf } from '../resources/address.ts';
@@ -35,13 +36,17 @@ export async function memberCounters(
   table: ForwardingTable,
   { name }: LoadBalancer,
 ): Promise<readonly MemberCounters[]> {
-  const found: MemberCounters[] = [];
-  for (const [backendPool, ring] of table.loadBalancers.get(name)?.rings ?? []) {
+  const found = new Map<string, MemberCounters>();
+  for (const [ringName, ring] of table.loadBalancers.get(name)?.rings ?? []) {
+    const backendPool = poolOfRing(ringName);
     for (const [member, counters] of await dataPlane.memberCounters(ring)) {
-      found.push({ backendPool, member, counters });
+      // Of a pool that rules with several probes use, a machine stands in several rings.
+      const key = `${backendPool}/${member.id}`;
+      const other = found.get(key)?.counters;
+      found.set(key, { backendPool, member, counters: other ? plus(other, counters) : counters });
     }
   }
-  return found;
+  return [...found.values()];
 }
 
 function entriesOf(table: ForwardingTable, mapping: Mapping): readonly Entry[] {

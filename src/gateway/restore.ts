@@ -91,7 +91,7 @@ function collect(rows: Iterable<Row>): Collected {
         break;
       }
       case 'ring':
-        collected.rings.set(`${name}/${second}`, Number(value));
+        collected.rings.set(key.join('/'), Number(value));
         break;
     }
   }

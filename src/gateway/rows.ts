@@ -1,4 +1,5 @@
 // The difference of two states as rows of the store: what changed is written, and nothing else.
+import { poolOfRing } from '../forwarding/ring-names.ts';
 import type { LoadBalancerPorts, RulePorts } from '../ports/assignment.ts';
 import type { BackendPool, LoadBalancer, Member } from '../resources/model.ts';
 import type { RowChange, RowKey } from '../store/store.ts';
@@ -157,15 +158,21 @@ function* ringRows(name: string, before: State, after: State): Iterable<RowChang
   const was = before.table.loadBalancers.get(name)?.rings;
   const is = after.table.loadBalancers.get(name)?.rings;
   if (was === is) return;
-  for (const [pool, earlier, now] of differing(was, is, true)) {
+  for (const [ring, earlier, now] of differing(was, is, true)) {
     if (earlier?.number === now?.number) continue;
     yield {
       kind: 'ring',
-      key: [name, pool],
+      key: [name, ...splitRing(ring)],
       before: earlier && String(earlier.number),
       after: now && String(now.number),
     };
   }
+}
+
+/** The pool, and after it what else the ring's name says. */
+function splitRing(ring: string): readonly string[] {
+  const pool = poolOfRing(ring);
+  return ring === pool ? [pool] : [pool, ring.slice(pool.length + 1)];
 }
 
 /** Keys whose values differ, with both; with `comparable` false, every key of either. */

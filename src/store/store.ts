@@ -10,7 +10,7 @@ export type RowKind =
   | 'port'
   /** [load balancer, rule, port] → who had it last */
   | 'former-port'
-  /** [load balancer, pool] → the ring number */
+  /** [load balancer, pool, probe and way out] → the ring number */
   | 'ring';
 
 export interface RowKey {
