@@ -12,6 +12,7 @@ const onEachDataPlane = [
   'test/e2e/changes.test.ts',
   'test/e2e/cli.test.ts',
   'test/e2e/durability.test.ts',
+  'test/e2e/health.test.ts',
   'test/e2e/host.test.ts',
   'test/e2e/python.test.ts',
   'test/e2e/requests.test.ts',

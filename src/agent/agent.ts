@@ -4,6 +4,7 @@ import { type ListenAddress, ListenFailed, parseListenAddress } from '../api/lis
 import { ApiServer } from '../api/server.ts';
 import { DataPlaneUnavailable } from '../dataplane/dataplane.ts';
 import { Gateway } from '../gateway/gateway.ts';
+import { ThreadedHealthChecks } from '../health/checks.ts';
 import { LinuxHost } from '../host/host.ts';
 import { SqliteStore } from '../store/sqlite/store.ts';
 import { StoreFailed } from '../store/store.ts';
@@ -60,7 +61,8 @@ async function serve(options: AgentOptions, logger: Logger, asked: Promise<strin
     const host = new LinuxHost(store);
     const acceptLocalSources = (interfaces: readonly string[]) => host.acceptLocalSources(interfaces);
     const dataPlane = await createDataPlane({ ...options, scratchDirectory, acceptLocalSources, logger });
-    const gateway = await Gateway.open({ store, dataPlane, host, logger, version });
+    const health = new ThreadedHealthChecks(logger);
+    const gateway = await Gateway.open({ store, dataPlane, host, health, logger, version });
     try {
       // Now that nftables has what is stored: what XDP did for an earlier agent, it goes on with.
       if (options.dataplane === 'nftables') {
@@ -78,6 +80,7 @@ async function serve(options: AgentOptions, logger: Logger, asked: Promise<strin
       await notifyServiceManager('STOPPING=1');
       await api.stop(stopGrace);
     } finally {
+      await health.close();
       await gateway.close({ flush: options.flushOnExit });
     }
   } finally {

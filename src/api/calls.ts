@@ -75,7 +75,7 @@ export interface Chunk<Request> {
 export function serverStream<Request, Response>(
   site: Site,
   method: string,
-  answer: (request: Request, gone: AbortSignal) => AsyncIterable<Response>,
+  answer: (request: Request, gone: AbortSignal) => AsyncIterable<Response> | Iterable<Response>,
 ): handleServerStreamingCall<Received<Request>, Response> {
   return (call) => {
     const record = begin(site, method, call);

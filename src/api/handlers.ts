@@ -4,6 +4,7 @@ import type { GatewayHandlers } from '../wire/service.ts';
 import { apply } from './apply.ts';
 import { clientStream, type Site, serverStream, unary, unimplemented } from './calls.ts';
 import { listLoadBalancers } from './list-load-balancers.ts';
+import { listMemberHealth } from './list-member-health.ts';
 import { listPortMappings } from './list-port-mappings.ts';
 import { ReplaceAll, type ReplaceAllLimits } from './replace-all.ts';
 import { getStatus } from './status.ts';
@@ -24,7 +25,7 @@ export function gatewayHandlers(
       listLoadBalancers(gateway, request),
     ),
     listPortMappings: serverStream(site, 'ListPortMappings', (request) => listPortMappings(gateway, request)),
-    listMemberHealth: unimplemented(site, 'ListMemberHealth', 'it has no probes, every member gets flows'),
+    listMemberHealth: serverStream(site, 'ListMemberHealth', (request) => listMemberHealth(gateway, request)),
     watch: serverStream(site, 'Watch', (request, gone) => watch(gateway, request, gone, site.stopping)),
   };
 }

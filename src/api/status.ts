@@ -1,7 +1,7 @@
 // GetStatus: what this gateway is and runs.
 import type { FlowTableReport, InterfaceReport, MapReport } from '../dataplane/dataplane.ts';
-import type { GatewayContract } from '../gateway/contract.ts';
-import { type Sent, toTimestamp, toWarning } from './to-proto.ts';
+import type { GatewayContract, ProbeFigures } from '../gateway/contract.ts';
+import { type Sent, toDuration, toTimestamp, toWarning } from './to-proto.ts';
 
 export async function getStatus(gateway: GatewayContract): Promise<Sent<'GetStatusResponse'>> {
   const status = await gateway.status();
@@ -27,7 +27,12 @@ export async function getStatus(gateway: GatewayContract): Promise<Sent<'GetStat
     ...(flows === undefined ? {} : { flowTable: toFlowTableStatus(flows) }),
     packetReasons: reasons.map(({ reason, outcome, packets }) => ({ reason, outcome, packets })),
     notes: [...notes],
+    ...(status.probes === undefined ? {} : { probes: toProbeStatus(status.probes) }),
   };
+}
+
+function toProbeStatus({ lateness, ...figures }: ProbeFigures): Sent<'ProbeStatus'> {
+  return { ...figures, lateness: toDuration(lateness) };
 }
 
 function toInterfaceStatus(report: InterfaceReport): Sent<'InterfaceStatus'> {

@@ -2,6 +2,7 @@
 
 import type { Counters, Finding } from '../dataplane/dataplane.ts';
 import type { MemberCounters } from '../gateway/contract.ts';
+import type { MemberHealth } from '../gateway/member-health.ts';
 import type { Mapping, RangeUsage } from '../ports/mapping.ts';
 import type { RuleProtocol } from '../resources/address.ts';
 import type {
@@ -148,6 +149,10 @@ export function toMemberCounters(
     backendAddress: member.address,
     counters: toCounters(counters),
   };
+}
+
+export function toMemberHealth({ since, ...member }: MemberHealth): Sent<'MemberHealth'> {
+  return since === undefined ? member : { ...member, since: toTimestamp(since) };
 }
 
 export function toWarning({ code, message, remedy }: Finding): Sent<'Warning'> {

@@ -7,7 +7,7 @@ import type { Answer } from '../wire/client.ts';
 import { inChunks } from './chunk.ts';
 import { mappingSize, toPlan } from './plan.ts';
 import { CallRejected } from './refusals.ts';
-import { type Sent, toPortMapping, toTimestamp, toWarning } from './to-proto.ts';
+import { type Sent, toMemberHealth, toPortMapping, toTimestamp, toWarning } from './to-proto.ts';
 
 /** Runs until the client is gone, or the server stops. */
 export async function* watch(
@@ -26,8 +26,7 @@ export async function* watch(
     next.catch(() => {});
     if (snapshot !== undefined) yield* snapshotEvents(snapshot, loadBalancer);
     for (let result = await next; result.done !== true; result = await next) {
-      const event = toEvent(result.value, loadBalancer);
-      if (event !== undefined) yield event;
+      yield* toEvents(result.value, loadBalancer);
       next = events.next();
     }
   } catch (error) {
@@ -74,16 +73,24 @@ function sizeOf(mapping: Mapping): number {
   return mappingSize(toPortMapping(mapping));
 }
 
-/** `undefined` where it does not concern the load balancer asked for. */
-function toEvent(event: GatewayEvent, loadBalancer: string): Sent<'Event'> | undefined {
+/** None where it does not concern the load balancer asked for. */
+function* toEvents(event: GatewayEvent, loadBalancer: string): Generator<Sent<'Event'>> {
   const head = { revision: event.revision, time: toTimestamp(event.time) };
   switch (event.kind) {
     case 'applied': {
       const plan = loadBalancer === '' ? event.plan : partOf(event.plan, loadBalancer);
-      return plan && { ...head, applied: toPlan(plan) };
+      if (plan !== undefined) yield { ...head, applied: toPlan(plan) };
+      return;
     }
     case 'warning':
-      return { ...head, warning: toWarning(event.warning) };
+      yield { ...head, warning: toWarning(event.warning) };
+      return;
+    case 'health':
+      for (const member of event.members) {
+        if (loadBalancer === '' || member.loadBalancer === loadBalancer) {
+          yield { ...head, health: toMemberHealth(member) };
+        }
+      }
   }
 }
 

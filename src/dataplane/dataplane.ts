@@ -49,7 +49,7 @@ export interface DataPlane {
 export interface Stamp {
   /** Of the state directory: another gateway's leftovers are told apart. 16 hexadecimal digits. */
   readonly instance: string;
-  /** 0 for an empty configuration that was never changed. */
+  /** Which state of that gateway it is; the gateway's to read. Below 2^48, and 0 where nothing was ever changed. */
   readonly revision: number;
 }
 

@@ -4,6 +4,7 @@ import type { RingMember } from '../forwarding/table.ts';
 import type { Mapping, MappingChanges, RangeUsage } from '../ports/mapping.ts';
 import type { ChangeSetDraft, LoadBalancerDraft } from '../resources/draft.ts';
 import type { Configuration, LoadBalancer } from '../resources/model.ts';
+import type { HealthFilter, MemberHealth } from './member-health.ts';
 
 export interface GatewayContract {
   /** One transaction: durable and in the kernel when it resolves; nothing has changed when it rejects. */
@@ -64,6 +65,8 @@ export interface Snapshot {
   /** Mappings that a filter selects, by load balancer, then in the order of rule and port; made as they are read. */
   mappings(filter?: MappingFilter): Iterable<Mapping>;
   ranges(filter?: MappingFilter): Iterable<RangeUsage>;
+  /** Of probed rules; by load balancer, then in the order of rules and members. */
+  memberHealth(filter?: HealthFilter): Iterable<MemberHealth>;
 }
 
 /** Each field that is set narrows the answer. */
@@ -109,6 +112,20 @@ export interface Status {
     readonly added: boolean;
   }[];
   readonly plane: PlaneReport;
+  /** Absent where nothing is probed. */
+  readonly probes?: ProbeFigures;
+}
+
+/** How many targets there are of each kind, and how probing fares. */
+export interface ProbeFigures {
+  readonly targets: number;
+  readonly up: number;
+  readonly down: number;
+  readonly unknown: number;
+  /** Among those that are down. */
+  readonly flapping: number;
+  /** Milliseconds by which probes began late, at most, in the last few seconds. */
+  readonly lateness: number;
 }
 
 export type GatewayEvent = {
@@ -118,4 +135,6 @@ export type GatewayEvent = {
 } & (
   | { readonly kind: 'applied'; readonly plan: Plan }
   | { readonly kind: 'warning'; readonly warning: Finding }
+  /** Of no revision of its own, and not kept. May be many: one for each rule and member; made as they are read. */
+  | { readonly kind: 'health'; readonly members: Iterable<MemberHealth> }
 );

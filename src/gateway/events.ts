@@ -23,6 +23,11 @@ export class EventLog {
   }
 
   publish(event: GatewayEvent): void {
+    // Health belongs to no revision, so nobody could ask for it; and flapping must not push out what is kept.
+    if (event.kind === 'health') {
+      for (const reader of this.#readers) reader.push(event);
+      return;
+    }
     this.#kept.push(event);
     this.#latest = event.revision;
     this.#mappings += mappingsIn(event);

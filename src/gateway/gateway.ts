@@ -9,9 +9,12 @@ import {
   type PlaneReport,
   type Stamp,
 } from '../dataplane/dataplane.ts';
-import type { Change } from '../forwarding/change.ts';
+import { type Change, isEmpty } from '../forwarding/change.ts';
 import { compileInSteps } from '../forwarding/compile.ts';
 import { diff } from '../forwarding/diff.ts';
+import type { ForwardingTable } from '../forwarding/table.ts';
+import type { HealthChecks } from '../health/checks.ts';
+import type { Assignment, VerdictChange } from '../health/monitor.ts';
 import type { Host } from '../host/host.ts';
 import { assignPorts } from '../ports/assign.ts';
 import type { Mapping, MappingChanges } from '../ports/mapping.ts';
@@ -21,7 +24,7 @@ import { applyChangeSet, replaceConfigurationInSteps } from '../resources/config
 import type { ChangeSetDraft, LoadBalancerDraft } from '../resources/draft.ts';
 import type { LoadBalancer } from '../resources/model.ts';
 import { Refusal } from '../resources/refusal.ts';
-import type { Saved, Store } from '../store/store.ts';
+import type { RowChange, Saved, Store } from '../store/store.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { answerOf, unpackAnswer } from './answers.ts';
 import type {
@@ -35,21 +38,28 @@ import type {
   Status,
 } from './contract.ts';
 import { mappingCounters, memberCounters, ruleCounters } from './counters.ts';
-import { declaredFigures } from './declared-figures.ts';
+import { declaredFigures, probeFigures } from './declared-figures.ts';
 import { EventLog } from './events.ts';
+import { type HealthChange, healthAfter, healthOf, wholeAssignment, withVerdicts } from './health-state.ts';
+import { healthChanges } from './member-health.ts';
+import { PendingVerdicts } from './pending-verdicts.ts';
 import { planOf } from './plan.ts';
 import { SerialQueue } from './queue.ts';
-import { stateFromRows, wayForward } from './restore.ts';
+import { stateFromRows, turnFromRows, wayForward } from './restore.ts';
 import { rowChanges } from './rows.ts';
 import { snapshotOf } from './snapshot.ts';
+import { nextTurn, runningOf, stampNumber } from './stamps.ts';
 import type { State } from './state.ts';
 import { breathe, stepByStep } from './turns.ts';
+import { sameStored, turnRow, verdictRows } from './verdict-rows.ts';
 
 export interface GatewayParts {
   readonly store: Store;
   readonly dataPlane: DataPlane;
   readonly host: Host;
   readonly logger: Logger;
+  /** Who probes. Absent: nobody does, and what was known stands. */
+  readonly health?: HealthChecks;
   /** For `status`. */
   readonly version: string;
   /** Milliseconds since 1970. */
@@ -69,7 +79,13 @@ export class Gateway implements GatewayContract {
   readonly #dataPlaneVersion: string;
   readonly #started: number;
   readonly #warnings = new Map<string, Finding>();
+  readonly #verdicts = new PendingVerdicts((changes) => this.#queue.run(() => this.#judge(changes)));
   #state: State;
+  /** How often verdicts have changed what the kernel runs. */
+  #turn: number;
+  /** Targets whose verdicts the store does not know as they are, for want of a disk perhaps. */
+  readonly #unsaved = new Set<string>();
+  #isTurnSaved = true;
   #dataPlaneRevision: number;
   /** The kernel's answer to the last commit was lost: what it runs is not known. */
   #doubtful = false;
@@ -80,9 +96,16 @@ export class Gateway implements GatewayContract {
   #closed = false;
   #timer: NodeJS.Timeout | undefined;
 
-  private constructor(parts: GatewayParts, state: State, instance: string, dataPlaneVersion: string) {
+  private constructor(
+    parts: GatewayParts,
+    state: State,
+    turn: number,
+    instance: string,
+    dataPlaneVersion: string,
+  ) {
     this.#parts = parts;
     this.#state = state;
+    this.#turn = turn;
     this.#instance = instance;
     this.#dataPlaneVersion = dataPlaneVersion;
     this.#dataPlaneRevision = state.revision;
@@ -109,14 +132,15 @@ export class Gateway implements GatewayContract {
 
   static async #restored(parts: GatewayParts, saved: Saved, kernel: KernelState): Promise<Gateway> {
     const { dataPlane, host, logger } = parts;
-    const own = kernel.stamp?.instance === saved.instance ? kernel.stamp : undefined;
-    const isBehind = own?.revision === saved.revision - 1;
+    const own = kernel.stamp?.instance === saved.instance ? runningOf(kernel.stamp.revision) : undefined;
+    const turn = turnFromRows(saved.rows);
+    const isBehind = own?.revision === saved.revision - 1 && own.turn === turn;
     const forward = isBehind && saved.undo !== undefined ? wayForward(saved, saved.undo) : undefined;
     const state = forward?.state ?? stateFromRows(saved.revision, saved.rows);
-    const gateway = new Gateway(parts, state, saved.instance, kernel.version);
+    const gateway = new Gateway(parts, state, turn, saved.instance, kernel.version);
     await host.prepare();
     await host.reconcile(gateway.#localAddresses());
-    if (own?.revision === saved.revision) {
+    if (own?.revision === saved.revision && own.turn === turn) {
       logger.info({ revision: saved.revision }, 'the kernel runs the stored revision; nothing to do');
     } else if (forward !== undefined && (await gateway.#caughtUp(forward.change))) {
       logger.info({ revision: saved.revision }, 'the kernel was one revision behind; applied the difference');
@@ -124,6 +148,8 @@ export class Gateway implements GatewayContract {
       await dataPlane.load(state.table, gateway.#stamp(state.revision));
       logger.info({ revision: saved.revision, kernel: own?.revision }, 'loaded the stored revision');
     }
+    parts.health?.onChange((changes) => gateway.#verdicts.add(changes));
+    parts.health?.assign({ removed: [], added: wholeAssignment(state.health) });
     gateway.#timer = setInterval(() => void gateway.#check(), checkInterval);
     return gateway;
   }
@@ -161,6 +187,7 @@ export class Gateway implements GatewayContract {
 
   async status(): Promise<Status> {
     const { plane, warnings } = await this.#planeReport();
+    const probes = probeFigures(this.#state.health, this.#parts.health?.report());
     return {
       ...declaredFigures(this.#state),
       version: this.#parts.version,
@@ -173,6 +200,7 @@ export class Gateway implements GatewayContract {
       hostSettings: this.#parts.host.settings,
       hostAddresses: this.#parts.host.addresses,
       plane,
+      ...(probes && { probes }),
     };
   }
 
@@ -193,6 +221,7 @@ export class Gateway implements GatewayContract {
   /** Finishes what is queued. The kernel goes on forwarding, unless `flush` asks that nothing is left behind. */
   close({ flush }: { readonly flush: boolean } = { flush: false }): Promise<void> {
     clearInterval(this.#timer);
+    this.#verdicts.close();
     return this.#queue.run(async () => {
       this.#closed = true;
       const { dataPlane, host } = this.#parts;
@@ -225,8 +254,14 @@ export class Gateway implements GatewayContract {
       });
       await breathe(proposed);
       const changed = new Map([...proposed.changed].map(([name, { after }]) => [name, after]));
-      const table = await stepByStep(compileInSteps(state.table, changed, ports));
-      const next: State = { revision: state.revision + 1, configuration: proposed.after, ports, table };
+      const { health, assignment } = healthAfter(
+        state.health,
+        healthChangesOf(proposed, state.table),
+        this.#now(),
+      );
+      const table = await stepByStep(compileInSteps(state.table, changed, ports, healthOf(health)));
+      const revision = state.revision + 1;
+      const next: State = { revision, configuration: proposed.after, ports, table, health };
       await breathe(proposed);
       const change = diff(state.table, table);
       const plan = planOf(mappings, change, 0);
@@ -237,7 +272,9 @@ export class Gateway implements GatewayContract {
         if (answer !== undefined) await this.#parts.store.remember(state.revision, answer);
         return unchanged;
       }
-      return this.#carryOut(next, proposed, change, mappings, options.requestId);
+      const applied = await this.#carryOut(next, proposed, change, mappings, assignment, options.requestId);
+      this.#parts.health?.assign(assignment);
+      return applied;
     });
   }
 
@@ -247,6 +284,7 @@ export class Gateway implements GatewayContract {
     proposed: ConfigurationChange,
     change: Change,
     mappings: MappingChanges,
+    assignment: Assignment,
     requestId: string | undefined,
   ): Promise<Applied> {
     const { store, host } = this.#parts;
@@ -255,7 +293,9 @@ export class Gateway implements GatewayContract {
     const expected: Applied = { revision: next.revision, plan: planOf(mappings, change, 0) };
     const answer = await answerOf(requestId, expected);
     await breathe(proposed);
-    await store.save(next.revision, rowChanges(before, next, names), answer);
+    const targets = [...assignment.removed, ...assignment.added.map(({ key }) => key)];
+    const health = this.#healthRows(before, next, targets);
+    await store.save(next.revision, together(rowChanges(before, next, names), health), answer);
     const begun = performance.now();
     try {
       await host.addAddresses(change.localAddressesAdded);
@@ -274,6 +314,7 @@ export class Gateway implements GatewayContract {
     const plan = planOf(mappings, change, commitTime);
     // Both at once: who reads the new revision has not missed its event, and does not get it again.
     this.#state = next;
+    this.#healthSaved();
     this.#events.publish({ revision: next.revision, time: this.#now(), kind: 'applied', plan });
     this.#parts.logger.info({ revision: next.revision, commitTime, ...figuresOf(plan) }, 'applied a change');
     await this.#removeAddresses(change.localAddressesRemoved);
@@ -287,6 +328,78 @@ export class Gateway implements GatewayContract {
     } catch (error) {
       this.#parts.logger.error({ err: error }, 'addresses could not be taken off the host; trying again');
     }
+  }
+
+  /** Carries out new verdicts: no new revision, and no journal first, for a full disk must not keep flows on dead machines. */
+  async #judge(changes: readonly VerdictChange[]): Promise<void> {
+    if (this.#closed) return;
+    try {
+      await this.#settle();
+      const before = this.#state;
+      const judged = withVerdicts(before.health, changes);
+      const names = new Set(
+        Array.from(judged.pools, (key) => before.health.pools.get(key)?.loadBalancer ?? ''),
+      );
+      const changed = new Map(Array.from(names, (name) => [name, before.configuration.get(name)]));
+      const table = await stepByStep(
+        compileInSteps(before.table, changed, before.ports, healthOf(judged.health)),
+      );
+      const change = diff(before.table, table);
+      if (!isEmpty(change)) {
+        const turn = nextTurn(this.#turn);
+        await this.#commit(change, before.revision, turn);
+        this.#turn = turn;
+        this.#isTurnSaved = false;
+      }
+      const after: State = { ...before, table, health: judged.health };
+      this.#state = after;
+      this.#warnings.delete('VERDICTS_PENDING');
+      if (judged.pools.size > 0) {
+        const members = { [Symbol.iterator]: () => healthChanges(before, after, judged.pools) };
+        this.#events.publish({ revision: after.revision, time: this.#now(), kind: 'health', members });
+      }
+      await this.#saveVerdicts(before, after, judged.targets);
+    } catch (error) {
+      this.#parts.logger.error(
+        { err: error },
+        'verdicts of health probes could not be carried out; trying again',
+      );
+      this.#warn({
+        code: 'VERDICTS_PENDING',
+        message: `what health probes have found could not be carried out: ${messageOf(error)}`,
+        remedy: 'See the log; Penstock tries again every second.',
+      });
+      throw error;
+    }
+  }
+
+  /** For a restart. Where that fails, the next change tries again. */
+  async #saveVerdicts(before: State, after: State, targets: Iterable<string>): Promise<void> {
+    const { health } = before;
+    const differing = [...targets].filter(
+      (key) => !sameStored(health.verdicts.get(key), after.health.verdicts.get(key)),
+    );
+    const rows = this.#healthRows(before, after, differing);
+    if (rows.length === 0) return;
+    try {
+      await this.#parts.store.put(rows);
+      this.#healthSaved();
+    } catch (error) {
+      for (const key of differing) this.#unsaved.add(key);
+      this.#parts.logger.error({ err: error }, 'verdicts could not be stored; trying again with the next');
+    }
+  }
+
+  /** Also those that could not be written before. */
+  #healthRows(before: State, after: State, targets: readonly string[]): readonly RowChange[] {
+    const keys = new Set([...targets, ...this.#unsaved]);
+    const rows = [...verdictRows(before.health.verdicts, after.health.verdicts, keys)];
+    return this.#isTurnSaved ? rows : [...rows, turnRow(this.#turn, this.#turn)];
+  }
+
+  #healthSaved(): void {
+    this.#unsaved.clear();
+    this.#isTurnSaved = true;
   }
 
   /** Takes the saved revision out of the store again. Where that fails, nothing else is saved until it has worked. */
@@ -313,9 +426,9 @@ export class Gateway implements GatewayContract {
     }
   }
 
-  async #commit(change: Change, revision: number): Promise<void> {
+  async #commit(change: Change, revision: number, turn = this.#turn): Promise<void> {
     try {
-      await this.#parts.dataPlane.commit(change, this.#stamp(revision));
+      await this.#parts.dataPlane.commit(change, this.#stamp(revision, turn));
       this.#dataPlaneRevision = revision;
     } catch (error) {
       // A clean refusal by the kernel left everything as it was; after anything else, look before the next change.
@@ -413,13 +526,33 @@ export class Gateway implements GatewayContract {
     return [...this.#state.table.localAddresses.keys()];
   }
 
-  #stamp(revision: number): Stamp {
-    return { instance: this.#instance, revision };
+  #stamp(revision: number, turn = this.#turn): Stamp {
+    return { instance: this.#instance, revision: stampNumber({ revision, turn }) };
   }
 
   #now(): number {
     return (this.#parts.now ?? Date.now)();
   }
+}
+
+/** With what each load balancer compiled to, which says who got flows. */
+function* healthChangesOf(
+  { changed }: ConfigurationChange,
+  { loadBalancers }: ForwardingTable,
+): Generator<HealthChange> {
+  for (const { name, before, after } of changed.values()) {
+    yield { name, before, after, compiled: loadBalancers.get(name) };
+  }
+}
+
+/** May be read more than once. */
+function together(changes: Iterable<RowChange>, more: readonly RowChange[]): Iterable<RowChange> {
+  return {
+    *[Symbol.iterator]() {
+      yield* changes;
+      yield* more;
+    },
+  };
 }
 
 function figuresOf(plan: Plan) {

@@ -4,10 +4,12 @@ import { Map as PersistentMap } from 'immutable';
 import type { Change } from '../forwarding/change.ts';
 import { compile, emptyTable } from '../forwarding/compile.ts';
 import { diff } from '../forwarding/diff.ts';
+import type { Verdict } from '../health/verdict.ts';
 import { emptyPorts } from '../ports/assign.ts';
 import type { LoadBalancerPorts, PortAssignment, Ports, RulePorts } from '../ports/assignment.ts';
 import type { BackendPool, LoadBalancer, Member, Probe } from '../resources/model.ts';
 import type { FormerRow, Row, RowKey, Saved } from '../store/store.ts';
+import { type HealthState, healthAfter, healthOf, noHealth } from './health-state.ts';
 import { rememberPositions } from './positions.ts';
 import type { StoredLoadBalancer } from './rows.ts';
 import type { State } from './state.ts';
@@ -21,7 +23,26 @@ export function stateFromRows(revision: number, rows: Iterable<Row>): State {
   const configuration = PersistentMap(loadBalancers.map((loadBalancer) => [loadBalancer.name, loadBalancer]));
   const ports = portsOf(collected);
   const changed = new Map(loadBalancers.map((loadBalancer) => [loadBalancer.name, loadBalancer]));
-  return { revision, configuration, ports, table: compile(emptyTable(collected.rings), changed, ports) };
+  const health = restoredHealth(collected.verdicts, loadBalancers);
+  const table = compile(emptyTable(collected.rings), changed, ports, healthOf(health));
+  return { revision, configuration, ports, table, health };
+}
+
+/** How often verdicts had changed what the kernel runs, as far as the store knows. */
+export function turnFromRows(rows: Iterable<Row>): number {
+  for (const { kind, value } of rows) if (kind === 'turn') return Number(value);
+  return 0;
+}
+
+/** Verdicts on what nobody wants to know any more are left over from a crash. */
+function restoredHealth(
+  verdicts: ReadonlyMap<string, Verdict>,
+  loadBalancers: readonly LoadBalancer[],
+): HealthState {
+  const known = { ...noHealth, verdicts: PersistentMap(verdicts) };
+  const changes = loadBalancers.map((after) => ({ name: after.name, after }));
+  const { health } = healthAfter(known, changes, 0);
+  return { ...health, verdicts: health.verdicts.filter((_, key) => health.targets.has(key)) };
 }
 
 /** From the revision before the stored one, which a crash between journal and commit left in the kernel. */
@@ -31,11 +52,11 @@ export function wayForward(
 ): { readonly state: State; readonly change: Change } {
   const before = stateFromRows(saved.revision - 1, rowsBefore(saved.rows, undo)).table;
   const stored = stateFromRows(saved.revision, saved.rows);
-  const names = new Set(undo.flatMap(({ key }) => key[0] ?? []));
+  const names = new Set(undo.flatMap(({ kind, key }) => (kind === 'verdict' ? [] : (key[0] ?? []))));
   const changed = new Map([...names].map((name) => [name, stored.configuration.get(name)]));
   // New rings have the numbers that were stored: given out anew, they might go to the pools in another order.
   const ringNumbers = before.ringNumbers.merge(stored.table.ringNumbers);
-  const table = compile({ ...before, ringNumbers }, changed, stored.ports);
+  const table = compile({ ...before, ringNumbers }, changed, stored.ports, healthOf(stored.health));
   return { state: { ...stored, table }, change: diff(before, table) };
 }
 
@@ -55,6 +76,7 @@ interface Collected {
   readonly members: Map<string, { readonly position: number; readonly member: Member }[]>;
   readonly ports: Map<string, Map<string, CollectedPorts>>;
   readonly rings: Map<string, number>;
+  readonly verdicts: Map<string, Verdict>;
 }
 
 interface CollectedPorts {
@@ -69,6 +91,7 @@ function collect(rows: Iterable<Row>): Collected {
     members: new Map(),
     ports: new Map(),
     rings: new Map(),
+    verdicts: new Map(),
   };
   for (const { kind, key, value } of rows) {
     const [name = '', second = '', third = ''] = key;
@@ -92,6 +115,11 @@ function collect(rows: Iterable<Row>): Collected {
       }
       case 'ring':
         collected.rings.set(key.join('/'), Number(value));
+        break;
+      case 'verdict':
+        collected.verdicts.set(name, JSON.parse(value));
+        break;
+      case 'turn':
         break;
     }
   }

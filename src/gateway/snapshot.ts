@@ -5,6 +5,7 @@ import { mappingsOf } from '../ports/mappings.ts';
 import { usageOf } from '../ports/usage.ts';
 import type { Configuration, InboundNatRule, LoadBalancer } from '../resources/model.ts';
 import type { MappingFilter, Snapshot } from './contract.ts';
+import { type HealthFilter, type MemberHealth, memberHealth } from './member-health.ts';
 import type { State } from './state.ts';
 
 export function snapshotOf(state: State): Snapshot {
@@ -17,6 +18,9 @@ export function snapshotOf(state: State): Snapshot {
           if (matches(mapping, filter)) yield mapping;
         }
       }
+    },
+    memberHealth(filter: HealthFilter = {}): Iterable<MemberHealth> {
+      return memberHealth(state, loadBalancersFor(state, filter), filter);
     },
     *ranges(filter: MappingFilter = {}): Iterable<RangeUsage> {
       for (const narrowed of candidates(state, filter)) {
@@ -36,7 +40,7 @@ function* candidates(state: State, filter: MappingFilter): Iterable<LoadBalancer
   }
 }
 
-function loadBalancersFor(state: State, filter: MappingFilter): Iterable<LoadBalancer> {
+function loadBalancersFor(state: State, filter: Pick<MappingFilter, 'loadBalancer'>): Iterable<LoadBalancer> {
   if (filter.loadBalancer === undefined) return byName(state.configuration);
   const one = state.configuration.get(filter.loadBalancer);
   return one === undefined ? [] : [one];

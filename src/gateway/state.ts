@@ -2,10 +2,13 @@
 import type { ForwardingTable } from '../forwarding/table.ts';
 import type { Ports } from '../ports/assignment.ts';
 import type { Configuration } from '../resources/model.ts';
+import type { HealthState } from './health-state.ts';
 
 export interface State {
   readonly revision: number;
   readonly configuration: Configuration;
   readonly ports: Ports;
   readonly table: ForwardingTable;
+  /** Of no revision: it changes while nothing else does. */
+  readonly health: HealthState;
 }

@@ -165,8 +165,10 @@ describe('HTTP', () => {
     let sent = 0;
     const port = await http((_request, response) => {
       const more = (): void => {
-        for (let room = true; room && !response.destroyed; sent += 10_000) {
-          room = response.write('x'.repeat(10_000));
+        let hasRoom: boolean = !response.destroyed;
+        while (hasRoom) {
+          sent += 10_000;
+          hasRoom = response.write('x'.repeat(10_000)) && !response.destroyed;
         }
       };
       response.on('drain', more);
@@ -176,33 +178,40 @@ describe('HTTP', () => {
     expect(sent).toBeLessThan(20_000_000);
   });
 
-  test.each([
-    ['says nothing', () => {}, 'no answer'],
-    [
-      'does not come to an end',
-      (socket: Socket) => {
-        socket.write('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nab');
-      },
-      'no end of the answer',
-    ],
-    ['drips a header', (socket: Socket) => void socket.write('HTTP/1.1 200 OK\r\nX-Slow: '), 'no answer'],
-  ] as const)('waits on where a machine %s, until it is told to give up', async (_what, speak, lacks) => {
-    let closed = false;
-    const port = await says((socket) => {
-      socket.on('close', () => {
-        closed = true;
+  const waits: readonly { what: string; speak: (socket: Socket) => unknown; lacks: string }[] = [
+    { what: 'says nothing', speak: () => {}, lacks: 'no answer' },
+    {
+      what: 'does not come to an end',
+      speak: (socket) => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nab'),
+      lacks: 'no end of the answer',
+    },
+    {
+      what: 'drips a header',
+      speak: (socket) => socket.write('HTTP/1.1 200 OK\r\nX-Slow: '),
+      lacks: 'no answer',
+    },
+  ];
+
+  test.each(waits)(
+    'waits on where a machine $what, until it is told to give up',
+    async ({ speak, lacks }) => {
+      let closed = false;
+      const port = await says((socket) => {
+        socket.on('close', () => {
+          closed = true;
+        });
+        socket.once('data', () => speak(socket));
       });
-      socket.once('data', () => speak(socket));
-    });
-    const outcomes: Outcome[] = [];
-    const running = attempt(target(port), (outcome) => outcomes.push(outcome));
-    while (running.lacks !== lacks) await sleep(5);
-    await sleep(50);
-    expect(outcomes).toEqual([]);
-    running.abort();
-    while (!closed) await sleep(5);
-    expect(outcomes).toEqual([]);
-  });
+      const outcomes: Outcome[] = [];
+      const running = attempt(target(port), (outcome) => outcomes.push(outcome));
+      while (running.lacks !== lacks) await sleep(5);
+      await sleep(50);
+      expect(outcomes).toEqual([]);
+      running.abort();
+      while (!closed) await sleep(5);
+      expect(outcomes).toEqual([]);
+    },
+  );
 });
 
 describe('HTTPS', () => {

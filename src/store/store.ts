@@ -11,7 +11,11 @@ export type RowKind =
   /** [load balancer, rule, port] → who had it last */
   | 'former-port'
   /** [load balancer, pool, probe and way out] → the ring number */
-  | 'ring';
+  | 'ring'
+  /** [target of health probes] → the last verdict on it; belongs to no revision */
+  | 'verdict'
+  /** [] → how often verdicts have changed what the kernel runs; belongs to no revision */
+  | 'turn';
 
 export interface RowKey {
   readonly kind: RowKind;
@@ -72,6 +76,9 @@ export interface Store {
 
   /** Takes the last saved revision back; only right after `save`, when the kernel refused it. May be tried again. */
   revert(): Promise<void>;
+
+  /** Writes rows that belong to no revision. Throws `StoreFailed` and leaves everything as it was. */
+  put(changes: Iterable<RowChange>): Promise<void>;
 
   /** Keeps an answer to a request that needed no revision. */
   remember(revision: number, answer: Answer): Promise<void>;

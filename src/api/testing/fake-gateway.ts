@@ -12,6 +12,7 @@ import type {
   Snapshot,
   Status,
 } from '../../gateway/contract.ts';
+import type { MemberHealth } from '../../gateway/member-health.ts';
 import type { Mapping, RangeUsage } from '../../ports/mapping.ts';
 import { type IpAddress, parseAddress } from '../../resources/address.ts';
 import type { ChangeSetDraft, LoadBalancerDraft } from '../../resources/draft.ts';
@@ -54,6 +55,7 @@ export class FakeGateway implements GatewayContract {
       configuration,
       mappings: (filter = {}) => filtered(mappingsOf(configuration), filter),
       ranges: () => rangesOf(configuration),
+      memberHealth: ({ loadBalancer } = {}) => healthOf(configuration, loadBalancer),
     };
   }
 
@@ -265,6 +267,22 @@ function* mappingsOf(configuration: Configuration): Generator<Mapping> {
           masquerade: false,
           since,
         };
+      }
+    }
+  }
+}
+
+/** Of every member of every load-balancing rule: the first is up, the others are down. */
+function* healthOf(configuration: Configuration, only: string | undefined): Generator<MemberHealth> {
+  for (const { name, backendPools, loadBalancingRules } of configuration.values()) {
+    if (only !== undefined && only !== name) continue;
+    for (const rule of loadBalancingRules) {
+      const members = backendPools.find((pool) => pool.name === rule.backendPool)?.members ?? [];
+      for (const [index, { id, address }] of members.entries()) {
+        const common = { loadBalancer: name, rule: rule.name, member: id, backendAddress: address };
+        yield index === 0
+          ? { ...common, eligible: true, reason: 'Up_Probe_Success', since, detail: '', flapping: false }
+          : { ...common, eligible: false, reason: 'NA', detail: '', flapping: false };
       }
     }
   }

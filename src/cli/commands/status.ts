@@ -60,6 +60,7 @@ function writeStatus(
     ],
     ['members', count(status.members)],
     ['port mappings', count(status.portMappings)],
+    ...probeFacts(status),
     ...dataPlaneFacts(status, wide),
     ...(wide ? hostFacts(status) : []),
     ['warnings', status.warnings.length === 0 ? 'none' : ''],
@@ -78,6 +79,19 @@ function writeStatus(
     const addresses = counted(status.hostAddresses.length, 'address').replace('addresss', 'addresses');
     out.write(`${settings} and ${addresses} on this host are the agent’s (-o wide lists them)\n`);
   }
+}
+
+function probeFacts({ probes }: Answer<'GetStatusResponse'>): readonly (readonly [string, string])[] {
+  if (!probes) return [];
+  const { targets, up, down, unknown, flapping, lateness } = probes;
+  const late = (lateness?.seconds ?? 0) * 1_000 + (lateness?.nanos ?? 0) / 1_000_000;
+  const parts = [
+    `${count(up)} up`,
+    `${count(down)} down${flapping > 0 ? ` (${count(flapping)} flapping)` : ''}`,
+    ...(unknown > 0 ? [`${count(unknown)} not known yet`] : []),
+    ...(late >= 500 ? [`up to ${(late / 1_000).toFixed(1)} s late`] : []),
+  ];
+  return [['probes', `${counted(targets, 'target')}: ${parts.join(', ')}`]];
 }
 
 function hostFacts(status: Answer<'GetStatusResponse'>): readonly (readonly [string, string])[] {

@@ -55,7 +55,7 @@ export class RememberedHost implements Host {
 }
 
 /** What a `FailingStore` fails at. */
-export type Step = 'save' | 'revert' | 'remember';
+export type Step = 'save' | 'revert' | 'remember' | 'put';
 
 /** A store that fails where it is told to, as often as it is told to. */
 export class FailingStore implements Store {
@@ -83,6 +83,11 @@ export class FailingStore implements Store {
   async revert(): Promise<void> {
     this.#fail('revert');
     await this.#store.revert();
+  }
+
+  async put(...changes: Parameters<Store['put']>): Promise<void> {
+    this.#fail('put');
+    await this.#store.put(...changes);
   }
 
   async remember(...answer: Parameters<Store['remember']>): Promise<void> {

@@ -81,6 +81,12 @@ export class SqliteStore implements Store {
     this.#last = undefined;
   }
 
+  async put(changes: Iterable<RowChange>): Promise<void> {
+    await this.#transaction(async () => {
+      for (const change of changes) this.#write(change, change.after);
+    });
+  }
+
   async remember(revision: number, answer: Answer): Promise<void> {
     await this.#transaction(async () => this.#keepAnswer(revision, answer));
   }
