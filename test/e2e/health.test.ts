@@ -374,15 +374,13 @@ describe('what machines may do to a probe', () => {
 
 describe('the agent', () => {
   it('keeps what it knew over a restart and over a kill: nobody gets or loses flows by it', async () => {
-    await put(client, declaration(4, { probes: [probe('health', { interval: { seconds: 30 } })] }));
-    await untilEligible(client, web, 'b1', 'b2', 'b3');
     await put(client, declaration(4));
+    await untilEligible(client, web, 'b1', 'b2', 'b3');
     await lab.setHealth('b2', 500);
     await untilEligible(client, web, 'b1', 'b3');
     const revision = await revisionOf(client);
     await using flows = await Flows.start(lab);
     const { connection, sender } = await reachAll(flows, here, 2);
-    // From now on the machines would fail: what counts is what was known.
     for (const end of ['stopAgent', 'killAgent'] as const) {
       const after = await flows.sent(sender('b1'));
       await lab[end]();

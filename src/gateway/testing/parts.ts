@@ -1,4 +1,7 @@
 // Stand-ins for what a gateway is made of besides the fake data plane.
+import type { HealthChecks } from '../../health/checks.ts';
+import type { Assigned, Assignment, VerdictChange } from '../../health/monitor.ts';
+import type { Verdict } from '../../health/verdict.ts';
 import type { Host } from '../../host/host.ts';
 import type { HostChange, Saved, Store } from '../../store/store.ts';
 
@@ -116,4 +119,39 @@ export class FailingStore implements Store {
     const [failure] = index < 0 ? [] : this.#failures.splice(index, 1);
     if (failure !== undefined) throw failure.error;
   }
+}
+
+/** Health checks that find what a test says, and remember what they were told to probe. */
+export class RememberedChecks implements HealthChecks {
+  /** By key, as last assigned. */
+  readonly assigned = new Map<string, Assigned>();
+  #listener: (changes: readonly VerdictChange[]) => void = () => {};
+
+  onChange(listener: (changes: readonly VerdictChange[]) => void): void {
+    this.#listener = listener;
+  }
+
+  assign({ removed, added }: Assignment): void {
+    for (const key of removed) this.assigned.delete(key);
+    for (const each of added) this.assigned.set(each.key, each);
+  }
+
+  report() {
+    return { lateness: 7, unsent: 0, trouble: '' };
+  }
+
+  /** Finds machines up or down by all probes of theirs (or those of one port). */
+  find(state: 'up' | 'down', addresses: readonly string[], port?: number): void {
+    const reason = state === 'up' ? 'Up_Probe_Success' : 'Down_Probe_TcpProbeTimeout';
+    const detail = state === 'up' ? '' : 'connection refused';
+    const verdict: Verdict = { state, reason, detail, since: 1_000, flapping: false };
+    const wanted = new Set(addresses);
+    this.#listener(
+      [...this.assigned.values()].flatMap(({ key, target }): VerdictChange[] =>
+        wanted.has(target.address) && (port === undefined || port === target.port) ? [[key, verdict]] : [],
+      ),
+    );
+  }
+
+  async close(): Promise<void> {}
 }
