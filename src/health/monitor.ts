@@ -22,9 +22,11 @@ export type VerdictChange = readonly [key: string, verdict: Verdict];
 
 /** How probing itself fares. */
 export interface MonitorReport {
-  /** Milliseconds by which probes began late, at most, in the last few seconds. */
+  /** Probes that began in the last few seconds. */
+  readonly begun: number;
+  /** Milliseconds by which the latest of them began late. */
   readonly lateness: number;
-  /** Probes that could not be sent in the last few seconds, and why the last of them. */
+  /** Those of them that could not be sent, and why the last. */
   readonly unsent: number;
   readonly trouble: string;
 }
@@ -69,6 +71,7 @@ export class Monitor {
   #expected = 0;
   /** Milliseconds for which this process was held up, in all: no probe's time, for nobody could have read its answer. */
   #stalled = 0;
+  #begun = 0;
   #lateness = 0;
   #unsent = 0;
   #trouble = '';
@@ -150,7 +153,13 @@ export class Monitor {
     }
     if (now < this.#reportDue) return;
     this.#reportDue = now + reportInterval;
-    this.#parts.report({ lateness: this.#lateness, unsent: this.#unsent, trouble: this.#trouble });
+    this.#parts.report({
+      begun: this.#begun,
+      lateness: this.#lateness,
+      unsent: this.#unsent,
+      trouble: this.#trouble,
+    });
+    this.#begun = 0;
     this.#lateness = 0;
     this.#unsent = 0;
     this.#trouble = '';
@@ -163,6 +172,7 @@ export class Monitor {
     const running: Running = { attempt, timer };
     watched.running = running;
     this.#running += 1;
+    this.#begun += 1;
   }
 
   /** The answer may have come while nobody could read it: one look at the sockets, and the time of any stall, before giving up. */

@@ -1,6 +1,6 @@
 // HTTP and HTTPS probes: GET of a path, answered with status 200. The body is read and thrown away, up to a bound.
 import { connect, type Socket } from 'node:net';
-import { connect as connectTls, getCACertificates } from 'node:tls';
+import { connect as connectTls, createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
 import { Client, type Dispatcher } from 'undici';
 import type { Attempt } from './attempt.ts';
 import { outcomeOf } from './failures.ts';
@@ -80,7 +80,7 @@ class HttpAttempt implements Attempt, Dispatcher.DispatchHandler {
               host,
               port,
               rejectUnauthorized: verifyCertificate,
-              ...(verifyCertificate ? { ca: authorities() } : {}),
+              secureContext: secureContext(verifyCertificate),
             },
             ready,
           );
@@ -111,10 +111,19 @@ class HttpAttempt implements Attempt, Dispatcher.DispatchHandler {
   }
 }
 
-let trusted: string[] | undefined;
+const contexts = new Map<boolean, SecureContext>();
+
+/** One for all probes: to make one takes longer than a handshake. */
+function secureContext(verified: boolean): SecureContext {
+  const known = contexts.get(verified);
+  if (known !== undefined) return known;
+  // Where nobody has to vouch, nobody is known: otherwise Node reads all that it brings along.
+  const made = createSecureContext({ ca: verified ? authorities() : [] });
+  contexts.set(verified, made);
+  return made;
+}
 
 /** Those that Node brings along, and those of the host. */
 function authorities(): string[] {
-  trusted ??= [...new Set([...getCACertificates('default'), ...getCACertificates('system')])];
-  return trusted;
+  return [...new Set([...getCACertificates('default'), ...getCACertificates('system')])];
 }

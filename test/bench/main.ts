@@ -1,6 +1,7 @@
 // npm run bench [NAME...]: runs the benches, prints one table and writes the figures as JSON.
 import { parseArgs } from 'node:util';
 import { type Bench, BenchContext } from './bench.ts';
+import { healthProbes } from './benches/health-probes.ts';
 import { memberAdded } from './benches/member-added.ts';
 import { newFlow } from './benches/new-flow.ts';
 import { replaceAll } from './benches/replace-all.ts';
@@ -22,6 +23,7 @@ const benches: readonly Bench[] = [
   xdpPacket,
   xdpCommit,
   xdpVeth,
+  healthProbes,
 ];
 
 const usage = `Usage: npm run bench -- [NAME...] [--json FILE] [--quick]
