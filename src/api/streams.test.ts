@@ -229,3 +229,50 @@ test('a client that stops reading stops the making of chunks, and holds nobody u
   await setTimeout(100);
   expect(served.gateway.counterReads).toBeLessThanOrEqual(made + 2);
 });
+
+const balanced = (name: string, members: number) => ({
+  ...sample(name, members),
+  loadBalancingRules: [
+    { name: 'web', frontend: 'fe', protocol: 1, frontendPort: 80, backendPort: 80, backendPool: 'vms' },
+  ],
+});
+
+test('health comes in chunks, of those that are asked for; no time where nothing is known', async () => {
+  await using served = await serve();
+  const putLoadBalancers = [balanced('shop', 4_500), balanced('other', 2)];
+  await served.client.apply({ changes: { putLoadBalancers } });
+  const chunks = await all(served.client.listMemberHealth());
+  expect(chunks.map(({ members }) => members.length)).toEqual([2_000, 2_000, 502]);
+  const [one] = await all(served.client.listMemberHealth({ loadBalancer: 'other' }));
+  expect(one?.members).toMatchObject([
+    { loadBalancer: 'other', rule: 'web', member: 'vm-0', eligible: true, reason: 'Up_Probe_Success' },
+    { member: 'vm-1', backendAddress: '10.0.0.1', eligible: false, reason: 'NA' },
+  ]);
+  expect(one?.members[0]?.since?.seconds).toBeGreaterThan(0);
+  expect(one?.members[1]?.since ?? undefined).toBeUndefined();
+  expect(await all(served.client.listMemberHealth({ loadBalancer: 'nowhere' }))).toEqual([]);
+});
+
+test('Watch tells of health, one event for each member of the load balancer asked for', async () => {
+  await using served = await serve();
+  const events = served.client.watch({ loadBalancer: 'shop' })[Symbol.asyncIterator]();
+  await events.next();
+  const next = events.next();
+  const common = { rule: 'web', backendAddress: '10.0.0.1', detail: 'status 503', flapping: true };
+  const down = {
+    ...common,
+    eligible: false,
+    reason: 'Down_Probe_HttpStatusCodeError',
+    since: 5_000,
+  } as const;
+  const members = ['other', 'shop', 'shop'].map((loadBalancer, index) => ({
+    ...down,
+    loadBalancer,
+    member: `vm-${index}`,
+  }));
+  await expect.poll(() => served.gateway.followers).toBe(1);
+  served.gateway.publish({ kind: 'health', revision: 0, time: 0, members });
+  expect((await next).value?.health).toMatchObject({ member: 'vm-1', detail: 'status 503', flapping: true });
+  expect((await events.next()).value?.health).toMatchObject({ member: 'vm-2', since: { seconds: 5 } });
+  await events.return?.();
+});

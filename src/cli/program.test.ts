@@ -521,7 +521,77 @@ describe('member', () => {
   });
 });
 
+describe('get health', () => {
+  const up = {
+    loadBalancer: 'web',
+    rule: 'http',
+    member: 'vm-1',
+    backendAddress: '10.0.0.4',
+    eligible: true,
+  };
+  const down = { ...up, member: 'vm-2', backendAddress: '10.0.0.5', eligible: false };
+  const members = [
+    { ...up, reason: 'Up_Probe_Success', since: { seconds: 1_767_225_600 } },
+    {
+      ...down,
+      reason: 'Down_Probe_HttpStatusCodeError',
+      since: { seconds: 1_767_225_600 },
+      detail: 'status 503',
+      flapping: true,
+    },
+    { ...down, member: 'vm-3', reason: 'NA' },
+  ];
+
+  it('says who gets new flows, and why others do not', async () => {
+    gateway.healthChunks = [{ members: members.slice(0, 2) }, { members: members.slice(2) }];
+    const { code, stdout } = await penstock(['get', 'health', '--lb', 'web', '--rule', 'http', '-o', 'wide']);
+    expect(code).toBe(0);
+    expect(gateway.healthFilters.at(-1)).toMatchObject({ loadBalancer: 'web', rule: 'http' });
+    const lines = stdout.split('\n').map((line) => line.split(/ {2,}/));
+    expect(lines[0]).toEqual([
+      'LOAD BALANCER',
+      'RULE',
+      'MEMBER',
+      'NEW FLOWS',
+      'REASON',
+      'FOR',
+      'LAST FAILURE',
+      'BACKEND',
+      'SINCE',
+    ]);
+    expect(lines[1]?.slice(0, 5)).toEqual(['web', 'http', 'vm-1', 'yes', 'Up_Probe_Success']);
+    expect(lines[2]?.[4]).toBe('Down_Probe_HttpStatusCodeError (flapping)');
+    expect(lines[2]?.slice(6)).toEqual(['status 503', '10.0.0.5', '2026-01-01T00:00:00Z']);
+    expect(lines[3]?.slice(2)).toEqual(['vm-3', 'no', 'NA', '-', '-', '10.0.0.5', '-']);
+  });
+
+  it('gives programs the messages as they are', async () => {
+    gateway.healthChunks = [{ members }];
+    const { stdout } = await penstock(['get', 'health', '-o', 'json']);
+    const { members: listed }: { members: readonly unknown[] } = JSON.parse(stdout);
+    expect(listed).toHaveLength(3);
+    expect(listed[1]).toMatchObject({ member: 'vm-2', flapping: true, since: '2026-01-01T00:00:00Z' });
+  });
+
+  it('says so where nothing is probed', async () => {
+    gateway.healthChunks = [];
+    expect((await penstock(['get', 'health'])).stdout).toBe('no probed rules\n');
+    expect(JSON.parse((await penstock(['get', 'health', '-o', 'json'])).stdout)).toEqual({ members: [] });
+  });
+});
+
 describe('status', () => {
+  it('sums up what is probed, and says when probes are late', async () => {
+    gateway.status = { probes: { targets: 1_200, up: 1_190, down: 7, unknown: 3, flapping: 1 } };
+    expect((await penstock(['status'])).stdout).toContain(
+      'probes           1,200 targets: 1,190 up, 7 down (1 flapping), 3 not known yet\n',
+    );
+    gateway.status = { probes: { targets: 2, up: 2, lateness: { seconds: 1, nanos: 250_000_000 } } };
+    expect((await penstock(['status'])).stdout).toContain(
+      'probes           2 targets: 2 up, 0 down, up to 1.3 s late\n',
+    );
+  });
+
   it('prints facts, then warnings with what mends them', async () => {
     gateway.status = {
       version: '0.1.0',

@@ -21,11 +21,13 @@ export class FakeGateway {
   readonly applied: penstock.v1.ApplyRequest[] = [];
   readonly replaced: penstock.v1.ReplaceAllRequest[][] = [];
   readonly mappingFilters: penstock.v1.ListPortMappingsRequest[] = [];
+  readonly healthFilters: penstock.v1.ListMemberHealthRequest[] = [];
   /** What it answers. */
   refusals: CannedRefusal[] = [];
   answer: Message<'ApplyResponse'> = { revision: 2, plan: {} };
   loadBalancerChunks: readonly Message<'ListLoadBalancersResponse'>[] = [{ revision: 1 }];
   mappingChunks: readonly Message<'ListPortMappingsResponse'>[] = [{ revision: 1 }];
+  healthChunks: readonly Message<'ListMemberHealthResponse'>[] = [];
   events: readonly Message<'Event'>[] = [];
   status: Message<'GetStatusResponse'> = {};
   readonly address: string;
@@ -86,7 +88,11 @@ export class FakeGateway {
         for (const chunk of this.mappingChunks) call.write(chunk);
         call.end();
       },
-      listMemberHealth: (call) => call.end(),
+      listMemberHealth: (call) => {
+        this.healthFilters.push(received(call.request));
+        for (const chunk of this.healthChunks) call.write(chunk);
+        call.end();
+      },
       watch: (call) => {
         for (const event of this.events) call.write(event);
         call.end();
