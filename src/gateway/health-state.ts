@@ -67,7 +67,6 @@ export function healthAfter(before: HealthState, changes: Iterable<HealthChange>
   for (const change of changes) {
     const wanted = probedPools(change.after);
     const trusted = new Trusted(change);
-    // First what is wanted, so that a target which only changes hands is never forgotten in between.
     for (const [key, each] of wanted) open.put(change.name, key, each, trusted);
     for (const key of probedPools(change.before).keys()) if (!wanted.has(key)) open.drop(key);
   }
@@ -147,6 +146,8 @@ class OpenHealth {
   readonly #targets: Targets;
   readonly #pools: HealthState['pools'];
   readonly #touched = new Set<string>();
+  /** Pools that want a target no more. Last of all, so that one which only changes hands is never forgotten in between. */
+  readonly #given: (readonly [pool: string, target: string])[] = [];
 
   constructor(before: HealthState, now: number) {
     this.#before = before;
@@ -168,7 +169,7 @@ class OpenHealth {
     if (known !== undefined) {
       for (const member of gone) {
         const target = targetKey(member, known.probe);
-        if (!staying.has(target)) this.#forget(key, target);
+        if (!staying.has(target)) this.#given.push([key, target]);
       }
     }
     const addresses = [...gone, ...come].map(({ address }) => address);
@@ -179,11 +180,12 @@ class OpenHealth {
   drop(key: string): void {
     const known = this.#pools.get(key);
     if (known === undefined) return;
-    for (const member of known.pool.members) this.#forget(key, targetKey(member, known.probe));
+    for (const member of known.pool.members) this.#given.push([key, targetKey(member, known.probe)]);
     this.#pools.delete(key);
   }
 
   finish(): HealthStep {
+    for (const [pool, target] of this.#given) this.#forget(pool, target);
     const health = {
       verdicts: settled(this.#verdicts, this.#before.verdicts),
       targets: settled(this.#targets, this.#before.targets),

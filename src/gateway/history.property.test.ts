@@ -1,5 +1,5 @@
 // Whatever happens in whatever order, a gateway that is restarted and killed at any step is where one that never
-// stopped is: in what it declares, in who has which port since when, and in what the kernel runs.
+// stopped is: in what it declares, in who has which port since when, in who is well, and in what the kernel runs.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,13 +13,14 @@ import { Refusal } from '../resources/refusal.ts';
 import { SqliteStore } from '../store/sqlite/store.ts';
 import { StoreFailed } from '../store/store.ts';
 import { Gateway } from './gateway.ts';
-import { FailingStore, RememberedHost } from './testing/parts.ts';
+import { runningOf } from './stamps.ts';
+import { FailingStore, RememberedChecks, RememberedHost } from './testing/parts.ts';
 
 const logger = pino({ level: 'silent' });
 
-// The periodic check would come at any time; what it does is tested beside.
+// The periodic check would come at any time; what it does is tested beside. Verdicts wait for each other a moment.
 beforeAll(() => {
-  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'setTimeout', 'clearTimeout', 'performance'] });
 });
 afterAll(() => {
   vi.useRealTimers();
@@ -47,6 +48,13 @@ type Request =
 interface Step {
   readonly request: Request;
   readonly mishap: Mishap;
+  /** Afterwards, on what probes find these machines to be. */
+  readonly found: Found;
+}
+
+interface Found {
+  readonly up: readonly string[];
+  readonly down: readonly string[];
 }
 
 /** A gateway with all that outlives it. */
@@ -58,6 +66,7 @@ class Site {
   #plane = new FakeDataPlane({ kernel: this.#kernel });
   #store: FailingStore | undefined;
   #gateway: Gateway | undefined;
+  #health = new RememberedChecks();
 
   constructor(clock: { now: number }) {
     this.#clock = clock;
@@ -66,10 +75,12 @@ class Site {
   async start(): Promise<void> {
     this.#store = new FailingStore(new SqliteStore(this.#directory));
     this.#plane = new FakeDataPlane({ kernel: this.#kernel });
+    this.#health = new RememberedChecks();
     this.#gateway = await Gateway.open({
       store: this.#store,
       dataPlane: this.#plane,
       host: this.#host,
+      health: this.#health,
       logger,
       version: 'test',
       now: () => this.#clock.now,
@@ -147,6 +158,14 @@ class Site {
     }
   }
 
+  async find({ up, down }: Found): Promise<void> {
+    this.#health.find('up', up);
+    this.#health.find('down', down, 80);
+    await vi.advanceTimersByTimeAsync(40);
+    // In turn after the verdicts.
+    await this.gateway.apply({}, { validateOnly: true });
+  }
+
   get gateway(): Gateway {
     if (this.#gateway === undefined) throw new Error('not started');
     return this.#gateway;
@@ -165,6 +184,7 @@ class Site {
       configuration: Object.fromEntries(snapshot.configuration),
       mappings: [...snapshot.mappings()].sort(byLoadBalancer),
       ranges: [...snapshot.ranges()].sort(byLoadBalancer),
+      health: [...snapshot.memberHealth()].sort(byLoadBalancer),
       addresses: [...this.#host.present].sort(),
       kernel: pictureOf(this.#kernel),
     };
@@ -211,7 +231,7 @@ function byLoadBalancer(one: Part, other: Part): number {
 
 function pictureOf(kernel: FakeKernel): unknown {
   return {
-    revision: kernel.stamp?.revision,
+    revision: kernel.stamp && runningOf(kernel.stamp.revision),
     entries: Object.fromEntries(kernel.entries),
     rings: [...kernel.rings].sort(([one], [other]) => one - other),
     backends: [...kernel.backends].sort(),
@@ -248,6 +268,9 @@ const loadBalancer: fc.Arbitrary<LoadBalancerDraft> = fc
     members: fc.tuple(members, members),
     natPools: fc.uniqueArray(pool),
     balancedPools: fc.uniqueArray(pool),
+    probe: fc.constantFrom('', 'p', 'q'),
+    probePath: fc.constantFrom('/', '/', '/other'),
+    way: fc.constantFrom(1, 2),
     size: fc.constantFrom(8, 9),
     portsPerMember: fc.constantFrom(1, 1, 2),
     single: fc.constantFrom('none', 'empty', 'address', '203.0.113.9'),
@@ -286,12 +309,19 @@ const loadBalancer: fc.Arbitrary<LoadBalancerDraft> = fc
               },
             ]),
       ],
+      probes: [
+        { name: 'p', protocol: 1, port: 80 },
+        { name: 'q', protocol: 2, port: 81, path: wish.probePath },
+      ],
       loadBalancingRules: wish.balancedPools.map((name, index) => ({
         ...rule,
         name: `lb-${name}`,
         frontendPort: base + 500 + index,
         backendPort: 80,
         backendPool: name,
+        // Each pool has rules with a probe and without, in the course of time.
+        probe: index === 0 ? wish.probe : '',
+        noHealthyBackends: index === 0 && wish.probe !== '' ? wish.way : 0,
       })),
     };
   });
@@ -331,7 +361,12 @@ const request: fc.Arbitrary<Request> = fc.oneof(
   },
 );
 
-const steps = fc.array(fc.record({ request, mishap: fc.constantFrom(...mishaps) }), {
+const someMachines = fc.subarray(
+  Array.from({ length: 8 }, (_, index) => [`10.0.0.${index + 1}`, `10.0.0.${index + 101}`]).flat(),
+);
+const found: fc.Arbitrary<Found> = fc.record({ up: someMachines, down: someMachines });
+
+const steps = fc.array(fc.record({ request, mishap: fc.constantFrom(...mishaps), found }), {
   minLength: 4,
   maxLength: 14,
 });
@@ -345,11 +380,16 @@ describe('a gateway that is restarted, killed and let down', () => {
         try {
           await hardened.start();
           await spared.start();
-          for (const step of [...history, { request: nothing, mishap: 'restart' as const }]) {
+          for (const step of [
+            ...history,
+            { request: nothing, mishap: 'restart' as const, found: { up: [], down: [] } },
+          ]) {
             clock.now += 1_000;
             const answer = await hardened.suffer(step);
             const expected = answer === undefined ? undefined : await spared.run(step.request);
             if (answer) expect(answer).toBe(expected);
+            expect(hardened.picture()).toEqual(spared.picture());
+            for (const site of [hardened, spared]) await site.find(step.found);
             expect(hardened.picture()).toEqual(spared.picture());
           }
         } finally {
