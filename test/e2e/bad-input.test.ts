@@ -247,7 +247,7 @@ describe('a question that cannot be meant', () => {
   });
 
   it('names what this version does not have', async () => {
-    const failure = await tracelessly(() => failureOf(Array.fromAsync(client.listMemberHealth())));
+    const failure = await tracelessly(() => failureOf(streamRaw(lab.address, 'Sync', [new Uint8Array()])));
     expect([failure.codeName, failure.reason]).toEqual(['UNIMPLEMENTED', 'FEATURE_UNSUPPORTED']);
   });
 
