@@ -48,7 +48,7 @@ export default defineConfig({
             'test/demo/**/*.test.ts',
             'test/vagrant/**/*.test.ts',
           ],
-          exclude: ['src/**/*.kernel.test.ts', 'test/**/*.vm.test.ts'],
+          exclude: ['src/**/*.kernel.test.ts', 'test/**/*.vm.test.ts', 'test/**/*.machines.test.ts'],
         },
       },
       {
