@@ -79,8 +79,7 @@ describe('the first entries, when they are many', () => {
 describe('an agent that is killed', () => {
   /** Loads one entry or none, says so, and then commits so many more. */
   const killed = (modules: string, scratch: string, count: number, loaded: 'one' | 'none'): string => `
-    import { readShape } from './kernel.ts';
-import { NftablesDataPlane } from '${modules}plane.ts';
+    import { NftablesDataPlane } from '${modules}plane.ts';
     import { endpoint, nat, table, unchanged } from '${modules}testing/tables.ts';
     const logger = { warn() {}, error() {} };
     const plane = new NftablesDataPlane({ logger, scratchDirectory: '${scratch}' });
@@ -278,8 +277,7 @@ echo "$input" | ${real} "$@"`;
     const modules = new URL('./', import.meta.url).pathname;
     await writeFile(
       program,
-      `import { readShape } from './kernel.ts';
-import { NftablesDataPlane } from '${modules}plane.ts';
+      `import { NftablesDataPlane } from '${modules}plane.ts';
        const error = await new NftablesDataPlane({ logger: { warn() {}, error() {} } }).open().catch((error) => error);
        console.log(JSON.stringify(error.findings.map(({ code }) => code)));`,
     );

@@ -23,6 +23,7 @@
 #include "table.h"
 #include "address.h"
 #include "frame.h"
+#include "device.h"
 #include "seen.h"
 #include "flow.h"
 #include "balance.h"
