@@ -4,7 +4,14 @@ import { join } from 'node:path';
 import { execa, type ResultPromise } from 'execa';
 import { slowness } from '../slowness.ts';
 import { type AgentOptions, launchAgent, penstock } from './agent.ts';
-import { createBackend, createNetwork, deleteNamespaces, enter, existingNamespaces } from './namespaces.ts';
+import {
+  createBackend,
+  createNetwork,
+  deleteBackend,
+  deleteNamespaces,
+  enter,
+  existingNamespaces,
+} from './namespaces.ts';
 import type { NicPair } from './nics.ts';
 import { removePins } from './pins.ts';
 import { endProcesses, findProcess, isRunning, killProcesses, processesIn } from './processes.ts';
@@ -233,7 +240,7 @@ export class Lab implements AsyncDisposable {
   async removeBackend(node: Backend['node']): Promise<void> {
     const { number } = this.#find(node);
     await this.stopServers(node);
-    await deleteNamespaces([this.namespace(node)]);
+    await deleteBackend(this.name, node);
     await this.#note({ backends: this.#record.backends.filter((each) => each !== number) });
   }
 

@@ -76,6 +76,12 @@ export async function createBackend(lab: string, backend: Backend, xdp: boolean)
   await prepareForXdp(namespaceOf(lab, 'switch'));
 }
 
+/** Takes a machine out of a lab that runs. Its wire goes first: with the namespace alone it would go some time later. */
+export async function deleteBackend(lab: string, node: Backend['node']): Promise<void> {
+  await batch(['link del eth0'], namespaceOf(lab, node));
+  await deleteNamespaces([namespaceOf(lab, node)]);
+}
+
 /** The names of a lab's namespaces that exist, whoever made them. */
 export async function existingNamespaces(lab: string): Promise<readonly string[]> {
   const all = await readdir('/run/netns').catch(() => []);
