@@ -4,7 +4,7 @@ import type { GatewayClient, Message } from '../../src/wire/client.ts';
 import type { Lab } from '../lab/lab.ts';
 import type { Traffic } from '../lab/traffic/traffic.ts';
 import { adminState, type Family, front, members, tcp, webAndDns } from './support/declare.ts';
-import { Flows } from './support/flows.ts';
+import { Flows, reachAll } from './support/flows.ts';
 import { connect, put } from './support/gateway.ts';
 import { upLab } from './support/lab.ts';
 import { machines } from './support/outcomes.ts';
@@ -56,27 +56,6 @@ async function setState(name: string, family: Family, state: keyof typeof adminS
 async function newFlows(address: string, scheme: 'http' | 'udp', count = 40): Promise<ReadonlySet<string>> {
   const request = { scheme, address, port: scheme === 'http' ? 80 : 53, timeout: 1_500 } as const;
   return new Set(machines(await traffic.ask(Array.from({ length: count }, () => request))));
-}
-
-/** Opens connections and senders until there is one of each with every machine; the ids by machine. */
-async function reachAll(flows: Flows, address: string) {
-  const connections = new Map<string, string>();
-  const senders = new Map<string, string>();
-  for (let count = 0; count < 60 && (connections.size < 3 || senders.size < 3); count += 1) {
-    await flows.open(`tcp-${count}`, address, 80);
-    connections.set(await flows.ask(`tcp-${count}`), `tcp-${count}`);
-    await flows.send(`udp-${count}`, address, 53, 10);
-    senders.set((await flows.firstAnswer(`udp-${count}`)) ?? '', `udp-${count}`);
-  }
-  const idOf = (ids: ReadonlyMap<string, string>, machine: string): string => {
-    const id = ids.get(machine);
-    if (id === undefined) throw new Error(`no flow has reached ${machine}: ${[...ids.keys()]}`);
-    return id;
-  };
-  return {
-    connection: (machine: string) => idOf(connections, machine),
-    sender: (machine: string) => idOf(senders, machine),
-  };
 }
 
 describe.each([4, 6] as const)('IPv%i', (family) => {

@@ -101,3 +101,24 @@ export class Flows implements AsyncDisposable {
     return await answer;
   }
 }
+
+/** Opens connections and senders until there is one of each with every machine; the ids by machine. */
+export async function reachAll(flows: Flows, address: string, wanted = 3) {
+  const connections = new Map<string, string>();
+  const senders = new Map<string, string>();
+  for (let count = 0; count < 60 && (connections.size < wanted || senders.size < wanted); count += 1) {
+    await flows.open(`tcp-${count}`, address, 80);
+    connections.set(await flows.ask(`tcp-${count}`), `tcp-${count}`);
+    await flows.send(`udp-${count}`, address, 53, 10);
+    senders.set((await flows.firstAnswer(`udp-${count}`)) ?? '', `udp-${count}`);
+  }
+  const idOf = (ids: ReadonlyMap<string, string>, machine: string): string => {
+    const id = ids.get(machine);
+    if (id === undefined) throw new Error(`no flow has reached ${machine}: ${[...ids.keys()]}`);
+    return id;
+  };
+  return {
+    connection: (machine: string) => idOf(connections, machine),
+    sender: (machine: string) => idOf(senders, machine),
+  };
+}
