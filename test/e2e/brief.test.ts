@@ -77,16 +77,19 @@ it('ends the flows of a machine that goes, and no others', async () => {
   expect(machines(await ask(4, 'http', [501]))).toEqual(['b2']);
 });
 
-it('goes on forwarding while the agent is dead, and finds itself as it was when it comes back', async () => {
-  await using flows = await Flows.start(lab);
-  await flows.open('flow', front[4], 501);
-  const { revision } = await client.getStatus();
-  await lab.killAgent();
-  expect(await flows.ask('flow')).toBe('b2');
-  expect(machines(await ask(6, 'http', [500, 501]))).toEqual(['b1', 'b2']);
-  await lab.startAgent();
-  using fresh = connect(lab);
-  expect(await fresh.getStatus()).toMatchObject({ revision, dataPlaneRevision: revision, warnings: [] });
-  expect(await flows.ask('flow')).toBe('b2');
-  expect(machines(await ask(4, 'udp', [500, 501]))).toEqual(['b1', 'b2']);
-});
+// What outlives an agent on nftables is the same on every kernel; pins and attached programs are not.
+if (dataplane === 'xdp') {
+  it('goes on forwarding while the agent is dead, and finds itself as it was when it comes back', async () => {
+    await using flows = await Flows.start(lab);
+    await flows.open('flow', front[4], 501);
+    const { revision } = await client.getStatus();
+    await lab.killAgent();
+    expect(await flows.ask('flow')).toBe('b2');
+    expect(machines(await ask(6, 'http', [500, 501]))).toEqual(['b1', 'b2']);
+    await lab.startAgent();
+    using fresh = connect(lab);
+    expect(await fresh.getStatus()).toMatchObject({ revision, dataPlaneRevision: revision, warnings: [] });
+    expect(await flows.ask('flow')).toBe('b2');
+    expect(machines(await ask(4, 'udp', [500, 501]))).toEqual(['b1', 'b2']);
+  });
+}

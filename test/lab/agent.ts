@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { execa } from 'execa';
+import { GatewayClient } from '../../src/wire/client.ts';
+import { CallFailed } from '../../src/wire/errors.ts';
 import { slowness } from '../slowness.ts';
 import { startDaemon } from './daemon.ts';
 import { isRunning, killProcesses, type Process } from './processes.ts';
@@ -57,11 +58,16 @@ export async function launchAgent(
 }
 
 async function answers(socket: string): Promise<boolean> {
-  const status = await execa(penstock, ['status'], {
-    env: { PENSTOCK_ADDRESS: `unix:${socket}` },
-    reject: false,
-  });
-  return status.exitCode === 0;
+  const client = new GatewayClient(`unix:${socket}`);
+  try {
+    await client.getStatus();
+    return true;
+  } catch (error) {
+    if (error instanceof CallFailed) return false;
+    throw error;
+  } finally {
+    client.close();
+  }
 }
 
 async function connects(socket: string): Promise<boolean> {
