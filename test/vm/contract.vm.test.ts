@@ -18,14 +18,14 @@ section words; printf '%s\\0' "$@"; echo
 section where; pwd; id -u
 section kernel; uname -r; echo "$PENSTOCK_VM"; ls /lib/modules
 section clock; date +%s
-section mounts; findmnt -no FSTYPE -T /sys/fs/bpf -T /sys/fs/cgroup -T /sys/kernel/tracing; cat /sys/class/net/lo/operstate
+section mounts; for at in bpf cgroup; do findmnt -no FSTYPE /sys/fs/$at; done; findmnt -no FSTYPE /sys/kernel/tracing; cat /sys/class/net/lo/operstate
 section cards; for n in 0 1 2 3 4; do cat /sys/class/net/eth$n/address; done; ls /sys/class/net
 section wires
 for pair in "0 1" "2 3"; do
   set -- $pair; ip netns add far; ip link set eth$2 netns far
   ip addr add 10.9.$1.1/24 dev eth$1; ip link set eth$1 up
   ip -n far addr add 10.9.$1.2/24 dev eth$2; ip -n far link set eth$2 up
-  ping -c 1 -W 20 10.9.$1.2 >/dev/null && echo "eth$1 reaches eth$2"; ip -n far link set eth$2 netns 1; ip netns del far
+  timeout 20 bash -c "</dev/tcp/10.9.$1.2/1" 2>&1 | grep -q refused && echo "eth$1 reaches eth$2"; ip -n far link set eth$2 netns 1; ip netns del far
 done
 section writes
 touch ~/${mark} ${checkout}${mark} /usr/${mark} && echo written; echo kept >"$PENSTOCK_VM_OUTPUT/file"

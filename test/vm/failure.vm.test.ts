@@ -1,4 +1,5 @@
 // What goes wrong: each is told with its remedy, and leaves nothing behind.
+import { once } from 'node:events';
 import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -168,7 +169,7 @@ describe('the runner is ended', () => {
   it('by Ctrl-C in the middle of a command, and a second guest by its time limit', async () => {
     const begin = performance.now();
     const runner = await Runner.start(['run', '--', 'sh', '-c', 'echo ready; exec sleep infinity']);
-    for await (const line of runner.process) if (line === 'ready') break;
+    await once(runner.process.stdout, 'data');
     const seconds = (performance.now() - begin) / 1000;
     runner.process.kill('SIGINT');
     expect((await runner.process).exitCode).toBe(130);
