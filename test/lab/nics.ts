@@ -50,19 +50,26 @@ export async function findNicPairs(least: number): Promise<readonly NicPair[]> {
   return pairs;
 }
 
-/** Cards as far as there are some, in the order of the wires. */
+/**
+ * Cards as far as there are some, in the order of the wires. Veths are made from inside of a namespace of the lab, in which
+ * no interface has such a name: Linux 6.1 refuses a name that is taken where ip(8) runs, wherever it is to be.
+ */
 export async function joinWires(
   lab: string,
   wires: readonly Wire[],
   pairs: readonly NicPair[],
 ): Promise<void> {
   await batch(
-    wires.flatMap(([one, other], index) => {
-      const pair = pairs[index];
-      return pair === undefined
-        ? [`link add ${vethEnd(lab, one)} type veth peer ${vethEnd(lab, other)}`]
-        : [...card(lab, pair[0], one), ...card(lab, pair[1], other)];
+    pairs.flatMap((pair, index) => {
+      const wire = wires[index];
+      return wire === undefined ? [] : [...card(lab, pair[0], wire[0]), ...card(lab, pair[1], wire[1])];
     }),
+  );
+  await batch(
+    wires
+      .slice(pairs.length)
+      .map(([one, other]) => `link add ${vethEnd(lab, one)} type veth peer ${vethEnd(lab, other)}`),
+    namespaceOf(lab, 'switch'),
   );
 }
 
