@@ -133,7 +133,7 @@ function familyChains(family: Family): readonly ChainDefinition[] {
   const hasPorts = 'meta l4proto { tcp, udp }';
   // An ICMP error carries the mark of the flow it is about, but has no ports. Where ports are asked for, errors come last,
   // so that no other packet is asked twice what it is.
-  const passErrors = 'meta l4proto { icmp, ipv6-icmp } accept';
+  const passErrors = 'meta l4proto { icmp, icmpv6 } accept';
   // What a helper expects (the data of FTP, say) has its master's mark and translation, but an endpoint of its own.
   const cut = 'ct status & (dnat | expected) == dnat drop';
   return [

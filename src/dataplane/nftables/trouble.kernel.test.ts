@@ -272,6 +272,23 @@ echo "$input" | ${real} "$@"`;
     for (const { remedy } of failure.findings) expect(remedy).toMatch(/\w/);
   });
 
+  it('needs no names of protocols and ports: netbase is not on every host', async () => {
+    const real = (await execa('sh', ['-c', 'command -v nft'])).stdout;
+    const nameless = 'for file in protocols services; do mount --bind /dev/null /etc/$file; done 2>/dev/null';
+    const script = `#!/bin/sh\nexec unshare --mount sh -c '${nameless}; exec ${real} "$@"' nft "$@"`;
+    await writeFile(join(directory, 'nft'), script, { mode: 0o755 });
+    process.env.PATH = `${directory}:${path}`;
+    const plane = new NftablesDataPlane({ logger });
+    await plane.open();
+    await plane.load(table([one]), gateway.stamp());
+    const more = nat(endpoint(front6, 'udp', 502), 'fd01::1', 5300);
+    await plane.commit({ ...unchanged, added: [more] }, gateway.stamp());
+    expect(await gateway.knock('tcp', front4, 501)).toBe('m1:8080');
+    expect(await plane.verify()).toEqual({ kind: 'intact' });
+    expect((await plane.counters([one, more])).get(one)).toMatchObject({ flows: 1 });
+    await plane.close();
+  });
+
   it('is told that it does not permit it', async () => {
     const program = join(directory, 'agent.ts');
     const modules = new URL('./', import.meta.url).pathname;
