@@ -100,6 +100,7 @@ export function toLoadBalancingRule(rule: LoadBalancingRule): Sent<'LoadBalancin
     probe: rule.probe,
     noHealthyBackends: toNoHealthyBackends(rule.noHealthyBackends),
     flow: toFlowOptions(rule.flow),
+    ...(rule.drainPeriod !== undefined && { drainPeriod: toDuration(rule.drainPeriod) }),
   };
 }
 
@@ -151,8 +152,12 @@ export function toMemberCounters(
   };
 }
 
-export function toMemberHealth({ since, ...member }: MemberHealth): Sent<'MemberHealth'> {
-  return since === undefined ? member : { ...member, since: toTimestamp(since) };
+export function toMemberHealth({ since, drainEnds, ...member }: MemberHealth): Sent<'MemberHealth'> {
+  return {
+    ...member,
+    ...(since !== undefined && { since: toTimestamp(since) }),
+    ...(drainEnds !== undefined && { drainEnds: toTimestamp(drainEnds) }),
+  };
 }
 
 export function toWarning({ code, message, remedy }: Finding): Sent<'Warning'> {
@@ -227,8 +232,10 @@ function toSessionPersistence(persistence: SessionPersistence): penstock.v1.Sess
   }
 }
 
-function toFlowOptions({ sourceNat }: FlowOptions): Sent<'FlowOptions'> {
+function toFlowOptions({ sourceNat, idleTimeout, tcpReset }: FlowOptions): Sent<'FlowOptions'> {
   return {
+    ...(idleTimeout !== undefined && { idleTimeout: toDuration(idleTimeout * 1_000) }),
+    ...(tcpReset && { tcpReset }),
     sourceNat: sourceNat === 'masquerade' ? v1.SourceNat.SOURCE_NAT_MASQUERADE : v1.SourceNat.SOURCE_NAT_NONE,
   };
 }

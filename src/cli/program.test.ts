@@ -556,13 +556,14 @@ describe('get health', () => {
       'REASON',
       'FOR',
       'LAST FAILURE',
+      'FLOWS END',
       'BACKEND',
       'SINCE',
     ]);
     expect(lines[1]?.slice(0, 5)).toEqual(['web', 'http', 'vm-1', 'yes', 'Up_Probe_Success']);
     expect(lines[2]?.[4]).toBe('Down_Probe_HttpStatusCodeError (flapping)');
-    expect(lines[2]?.slice(6)).toEqual(['status 503', '10.0.0.5', '2026-01-01T00:00:00Z']);
-    expect(lines[3]?.slice(2)).toEqual(['vm-3', 'no', 'NA', '-', '-', '10.0.0.5', '-']);
+    expect(lines[2]?.slice(6)).toEqual(['status 503', '-', '10.0.0.5', '2026-01-01T00:00:00Z']);
+    expect(lines[3]?.slice(2)).toEqual(['vm-3', 'no', 'NA', '-', '-', '-', '10.0.0.5', '-']);
   });
 
   it('gives programs the messages as they are', async () => {
@@ -575,7 +576,7 @@ describe('get health', () => {
 
   it('says so where nothing is probed', async () => {
     gateway.healthChunks = [];
-    expect((await penstock(['get', 'health'])).stdout).toBe('no probed rules\n');
+    expect((await penstock(['get', 'health'])).stdout).toBe('no probed rules, and nobody drains\n');
     expect(JSON.parse((await penstock(['get', 'health', '-o', 'json'])).stdout)).toEqual({ members: [] });
   });
 });

@@ -32,6 +32,12 @@ export interface DataPlane {
   /** How the plane sits on the host, and what it made of the packets. For `status`: at most some milliseconds. */
   report(): Promise<PlaneReport>;
 
+  /**
+   * Sees to what needs a clock: flows that shall end with a reset after their idle timeout. To be called every second, with
+   * the table last loaded or committed; what takes longer goes on by itself, and what fails is logged and tried again.
+   */
+  tend(table: ForwardingTable): void;
+
   /** A cheap check that the kernel still runs what was committed (well under a millisecond). */
   verify(): Promise<Verdict>;
 

@@ -39,6 +39,8 @@ export class FakeDataPlane implements DataPlane {
   readonly kernel: FakeKernel;
   /** What `report` answers. */
   planeReport: PlaneReport = { interfaces: [], maps: [], reasons: [], notes: [] };
+  /** What `tend` was last called with. */
+  tended: ForwardingTable | undefined;
   #opened = false;
   #expected: Stamp | undefined;
   #failures: Error[] = [];
@@ -109,6 +111,10 @@ export class FakeDataPlane implements DataPlane {
 
   async report(): Promise<PlaneReport> {
     return this.planeReport;
+  }
+
+  tend(table: ForwardingTable): void {
+    this.tended = table;
   }
 
   async verify(): Promise<Verdict> {

@@ -1,6 +1,7 @@
 // Load-balancing rules: one entry per transport, leading to the ring of the rule's pool.
 import { type IpAddress, transportsOf } from '../resources/address.ts';
 import type { LoadBalancingRule, SessionPersistence } from '../resources/model.ts';
+import { idleOf } from './idle.ts';
 import { sameTarget } from './same.ts';
 import { type Affinity, type BalancedTarget, type CompiledRule, type Entry, endpointKey } from './table.ts';
 
@@ -17,7 +18,7 @@ export function compileBalancedRule(
   address: IpAddress,
   ring: number,
 ): CompiledRule {
-  const target: BalancedTarget = {
+  const common: BalancedTarget = {
     kind: 'balanced',
     ring,
     affinity: affinities[rule.sessionPersistence],
@@ -28,6 +29,8 @@ export function compileBalancedRule(
   let kept = 0;
   for (const transport of transportsOf(rule.protocol)) {
     const endpoint = { address, transport, port: rule.frontendPort };
+    const idle = idleOf(rule.flow, transport);
+    const target = idle === undefined ? common : { ...common, idle };
     const key = endpointKey(endpoint);
     const earlier = before?.entries.get(key);
     if (earlier !== undefined && sameTarget(earlier.target, target)) {

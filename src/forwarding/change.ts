@@ -34,6 +34,8 @@ export type FlowSelector =
       readonly ring: number;
       readonly backend: IpAddress;
       readonly udpOnly: boolean;
+      /** Both ends of established TCP connections get an RST. */
+      readonly reset?: true;
     };
 
 /** True when committing the change would do nothing. */

@@ -5,6 +5,7 @@ import type { LoadBalancerPorts, Ports } from '../ports/assignment.ts';
 import type { IpAddress } from '../resources/address.ts';
 import type { LoadBalancer } from '../resources/model.ts';
 import { compileBalancedRule } from './balanced-rules.ts';
+import { type DrainsOf, nobodyDrains } from './draining.ts';
 import { type HealthOf, nothingProbed } from './health.ts';
 import { compileNatRules } from './nat-rules.ts';
 import { refusedMachines } from './refused.ts';
@@ -34,8 +35,9 @@ export function compile(
   changed: ReadonlyMap<string, LoadBalancer | undefined>,
   ports: Ports,
   healthOf: HealthOf = nothingProbed,
+  drainsOf: DrainsOf = nobodyDrains,
 ): ForwardingTable {
-  const steps = compileInSteps(previous, changed, ports, healthOf);
+  const steps = compileInSteps(previous, changed, ports, healthOf, drainsOf);
   for (;;) {
     const { done, value } = steps.next();
     if (done) return value;
@@ -48,6 +50,7 @@ export function* compileInSteps(
   changed: ReadonlyMap<string, LoadBalancer | undefined>,
   ports: Ports,
   healthOf: HealthOf = nothingProbed,
+  drainsOf: DrainsOf = nobodyDrains,
 ): Generator<void, ForwardingTable, void> {
   const backends: Uses = new Map();
   const localAddresses: Uses = new Map();
@@ -58,7 +61,10 @@ export function* compileInSteps(
     const after =
       loadBalancer === undefined
         ? undefined
-        : yield* compileLoadBalancer(before, loadBalancer, ports.get(name) ?? noPorts, ringNumbers, healthOf);
+        : yield* compileLoadBalancer(before, loadBalancer, ports.get(name) ?? noPorts, ringNumbers, {
+            healthOf,
+            drainsOf,
+          });
     noteUses(before, after, backends, localAddresses);
     if (after === undefined) compiled.delete(name);
     else compiled.set(name, after);
@@ -77,9 +83,10 @@ function* compileLoadBalancer(
   loadBalancer: LoadBalancer,
   ports: LoadBalancerPorts,
   ringNumbers: PersistentMap<string, number>,
-  healthOf: HealthOf,
+  { healthOf, drainsOf }: { readonly healthOf: HealthOf; readonly drainsOf: DrainsOf },
 ): Generator<void, CompiledLoadBalancer, void> {
-  const { rings, populations, health } = compileRings(before, loadBalancer, ringNumbers, healthOf);
+  const compiled = compileRings(before, loadBalancer, ringNumbers, healthOf, drainsOf);
+  const { rings, populations, health, drains } = compiled;
   const refused = refusedMachines(before?.source?.refused, loadBalancer, healthOf);
   const rules = new Map<string, CompiledRule>(yield* compileNatRules(before, loadBalancer, ports, refused));
   const frontends = new Map(loadBalancer.frontends.map((frontend) => [frontend.name, frontend.address]));
@@ -94,7 +101,7 @@ function* compileLoadBalancer(
     rules: kept(before?.rules, rules),
     rings: kept(before?.rings, rings),
     localAddresses: localAddressesOf(before, loadBalancer),
-    source: { loadBalancer, ports, populations, health, refused },
+    source: { loadBalancer, ports, populations, health, refused, drains },
   };
 }
 

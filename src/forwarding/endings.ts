@@ -18,7 +18,7 @@ export function leadsElsewhere(before: Target, after: Target): boolean {
 }
 
 /**
- * The flows of members that are gone or have another address, and the UDP flows of those that went down. A ring that goes
+ * The flows of members that are gone, have another address or have drained, and the UDP flows of those that went down. A ring that goes
  * as a whole needs none: its entries go, or lead elsewhere, with it. With another pool's ring in its place all flows end.
  */
 export function endsOfRing({ before, after }: RingChange, samePool: boolean): readonly FlowSelector[] {
@@ -29,6 +29,7 @@ export function endsOfRing({ before, after }: RingChange, samePool: boolean): re
     if (now === member) return [];
     const flows = { kind: 'ring-member', ring: before.number, backend: member.address } as const;
     if (now?.address !== member.address) return [{ ...flows, udpOnly: false }];
+    if (now.drained && !member.drained) return [{ ...flows, udpOnly: false, reset: true }];
     return member.keepsUdp && !now.keepsUdp ? [{ ...flows, udpOnly: true }] : [];
   });
 }

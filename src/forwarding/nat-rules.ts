@@ -5,6 +5,7 @@ import { mappingsOf } from '../ports/mappings.ts';
 import { type IpAddress, transportsOf } from '../resources/address.ts';
 import type {
   BackendPool,
+  FlowOptions,
   InboundNatRule,
   LoadBalancer,
   PoolRule,
@@ -12,6 +13,7 @@ import type {
 } from '../resources/model.ts';
 import { changedMembers, poolNamed } from './changed-members.ts';
 import { Entries } from './entries.ts';
+import { idleOf } from './idle.ts';
 import { poolBehind } from './refused.ts';
 import { sameTarget } from './same.ts';
 import {
@@ -124,9 +126,9 @@ function compileSingleRules(
   if (affected.length > 0) {
     for (const mapping of mappingsOf({ ...loadBalancer, inboundNatRules: affected }, ports)) {
       const rule = rules.get(mapping.rule);
-      if (rule !== undefined && !sources.allows(rule, mapping.backendAddress)) continue;
+      if (rule === undefined || !sources.allows(rule, mapping.backendAddress)) continue;
       const earlier = before?.rules.get(`nat/${mapping.rule}`)?.entries;
-      for (const entry of entriesOf(mapping, earlier))
+      for (const entry of entriesOf(mapping, rule.flow, earlier))
         entries.get(mapping.rule)?.set(endpointKey(entry.endpoint), entry);
     }
   }
@@ -168,12 +170,12 @@ function compilePoolRule(
   if (changed === undefined) removed.push(...earlier.values());
   else if (sources.before !== undefined) {
     for (const mapping of mappingsOfMachines(sources.before, rule, earlierPorts, changed, poolBefore)) {
-      removed.push(...entriesOf(mapping, earlier));
+      removed.push(...entriesOf(mapping, rule.flow, earlier));
     }
   }
   const added: Entry[] = [];
   for (const mapping of mappingsOfMachines(sources.after, rule, after, changed, poolAfter)) {
-    if (sources.allows(rule, mapping.backendAddress)) added.push(...entriesOf(mapping, earlier));
+    if (sources.allows(rule, mapping.backendAddress)) added.push(...entriesOf(mapping, rule.flow, earlier));
   }
   const entries = earlier.with(removed, added);
   const same = Entries.differences(earlier, entries).next().done === true;
@@ -233,8 +235,12 @@ function mappingsOfMachines(
 }
 
 /** The entries of a mapping; those of `earlier` where they are the same. */
-function* entriesOf(mapping: Mapping, earlier: ReadonlyMap<string, Entry> | undefined): Generator<Entry> {
-  const target = {
+function* entriesOf(
+  mapping: Mapping,
+  flow: FlowOptions,
+  earlier: ReadonlyMap<string, Entry> | undefined,
+): Generator<Entry> {
+  const common = {
     kind: 'nat',
     address: mapping.backendAddress,
     port: mapping.backendPort,
@@ -243,6 +249,8 @@ function* entriesOf(mapping: Mapping, earlier: ReadonlyMap<string, Entry> | unde
   for (const transport of transportsOf(mapping.protocol)) {
     const endpoint = { address: mapping.frontendAddress, transport, port: mapping.frontendPort };
     const known = earlier?.get(endpointKey(endpoint));
+    const idle = idleOf(flow, transport);
+    const target = idle === undefined ? common : { ...common, idle };
     yield known !== undefined && sameTarget(known.target, target) ? known : { endpoint, target };
   }
 }

@@ -1,14 +1,22 @@
-// Rules of a pool share a ring where they agree on who is eligible: by the same probe, with the same way out.
+// Rules of a pool share a ring where they agree on who is eligible, by the same probe, with the same way out, and on how
+// long those that drain keep their flows.
 import type { LoadBalancingRule } from '../resources/model.ts';
 
-/** `POOL`, `POOL/PROBE`, or `POOL/PROBE/up` with ALL_PROBED_UP; names hold no slash. */
+/**
+ * `POOL`, `POOL/PROBE`, or `POOL/PROBE/up` with ALL_PROBED_UP, and behind that `/~MILLISECONDS` with a drain period; names hold
+ * neither slash nor tilde.
+ */
 export function ringName({
   backendPool,
   probe,
   noHealthyBackends,
-}: Pick<LoadBalancingRule, 'backendPool' | 'probe' | 'noHealthyBackends'>): string {
-  if (probe === '') return backendPool;
-  return noHealthyBackends === 'up' ? `${backendPool}/${probe}/up` : `${backendPool}/${probe}`;
+  drainPeriod,
+}: Pick<LoadBalancingRule, 'backendPool' | 'probe' | 'noHealthyBackends' | 'drainPeriod'>): string {
+  const parts = [backendPool];
+  if (probe !== '') parts.push(probe);
+  if (probe !== '' && noHealthyBackends === 'up') parts.push('up');
+  if (drainPeriod !== undefined) parts.push(`~${drainPeriod}`);
+  return parts.join('/');
 }
 
 /** The pool of a ring, by the ring's name. */

@@ -2,13 +2,14 @@
 import type { Map as PersistentMap } from 'immutable';
 import { type Family, familyOf } from '../resources/address.ts';
 import type { BackendPool, LoadBalancer, LoadBalancingRule, Member } from '../resources/model.ts';
+import type { DrainsOf, PoolDrains } from './draining.ts';
 import type { HealthOf, PoolHealth } from './health.ts';
 import { buildRing, populate, ringSizeFor, slotsOf, sortedById } from './ring.ts';
 import { ringName } from './ring-names.ts';
 import { ringKey } from './ring-numbers.ts';
 import type { CompiledFrom, CompiledLoadBalancer, Population, Ring, RingMember } from './table.ts';
 
-export interface CompiledRings extends Pick<CompiledFrom, 'populations' | 'health'> {
+export interface CompiledRings extends Pick<CompiledFrom, 'populations' | 'health' | 'drains'> {
   readonly rings: ReadonlyMap<string, Ring>;
 }
 
@@ -18,10 +19,12 @@ export function compileRings(
   loadBalancer: LoadBalancer,
   ringNumbers: PersistentMap<string, number>,
   healthOf: HealthOf,
+  drainsOf: DrainsOf,
 ): CompiledRings {
   const rings = new Map<string, Ring>();
   const populations = new Map<string, Population>();
   const health = new Map<string, PoolHealth>();
+  const drains = new Map<string, PoolDrains>();
   const families = new Map(loadBalancer.frontends.map(({ name, address }) => [name, familyOf(address)]));
   const pools = new Map(loadBalancer.backendPools.map((pool) => [pool.name, pool]));
   const earlierPools = new Map(before?.source?.loadBalancer.backendPools.map((pool) => [pool.name, pool]));
@@ -34,6 +37,8 @@ export function compileRings(
     if (pool === undefined || family === undefined || number === undefined || rings.has(name)) continue;
     const known = rule.probe === '' ? undefined : healthOf(loadBalancer.name, pool.name, rule.probe);
     if (known !== undefined) health.set(name, known);
+    const draining = drainsOf(loadBalancer.name, pool.name);
+    if (draining !== undefined) drains.set(pool.name, draining);
     const earlier = before?.rings.get(earlierNames.get(number) ?? name);
     const samePool = earlierPools.get(pool.name) === pool;
     const earlierPopulation = before?.source?.populations.get(pool.name);
@@ -44,15 +49,13 @@ export function compileRings(
         : populationOf(pool, earlierPopulation));
     populations.set(pool.name, population);
     const sameHealth = before?.rings.has(name) === true && before.source?.health.get(name) === known;
-    const asBefore = samePool && sameHealth && earlier?.number === number && earlier.family === family;
-    rings.set(
-      name,
-      asBefore
-        ? earlier
-        : compileRing(earlier, population, ringMembers(earlier, population, rule, known), number, family),
-    );
+    const sameDrains = before?.source?.drains.get(pool.name) === draining;
+    const same = samePool && sameHealth && sameDrains;
+    const asBefore = same && earlier?.number === number && earlier.family === family;
+    const members = asBefore ? [] : ringMembers(earlier, population, rule, known, draining);
+    rings.set(name, asBefore ? earlier : compileRing(earlier, population, members, number, family));
   }
-  return { rings, populations, health };
+  return { rings, populations, health, drains };
 }
 
 /** A ring may have got another name, with the number and all that is known of it. */
@@ -98,6 +101,7 @@ function ringMembers(
   { members }: Population,
   rule: LoadBalancingRule,
   health: PoolHealth | undefined,
+  drains: PoolDrains | undefined,
 ): readonly RingMember[] {
   const toAll = rule.noHealthyBackends === 'up' && !members.some((member) => isEligible(member, health));
   const asked = toAll ? undefined : health;
@@ -108,11 +112,16 @@ function ringMembers(
   return members.map((member) => {
     const { id, address, weight, adminState } = member;
     const eligible = isEligible(member, asked);
-    const keepsUdp = eligible || (adminState === 'drain' && asked?.down.has(address) !== true);
-    const after = { id, address, weight, eligible, keepsUdp };
+    const drained = adminState === 'drain' && isOver(drains, id, rule);
+    const keepsUdp = eligible || (adminState === 'drain' && !drained && asked?.down.has(address) !== true);
+    const after = { id, address, weight, eligible, keepsUdp, ...(drained && { drained }) };
     const same = known.get(id);
     return same !== undefined && sameMember(same, after) ? same : after;
   });
+}
+
+function isOver(drains: PoolDrains | undefined, member: string, { drainPeriod }: LoadBalancingRule): boolean {
+  return drainPeriod !== undefined && drains?.get(member)?.ended.includes(drainPeriod) === true;
 }
 
 /** Without `health` there is no probe to ask. */
@@ -129,7 +138,8 @@ function isEligible({ adminState, address }: Member, health: PoolHealth | undefi
 }
 
 function sameMember(a: RingMember, b: RingMember): boolean {
-  return a.address === b.address && a.eligible === b.eligible && a.keepsUdp === b.keepsUdp && sameShare(a, b);
+  const sameFlows = a.eligible === b.eligible && a.keepsUdp === b.keepsUdp && a.drained === b.drained;
+  return a.address === b.address && sameFlows && sameShare(a, b);
 }
 
 type Share = Pick<RingMember, 'id' | 'weight'>;

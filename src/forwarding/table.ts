@@ -3,7 +3,9 @@ import type { Map as PersistentMap } from 'immutable';
 import type { LoadBalancerPorts } from '../ports/assignment.ts';
 import type { Family, IpAddress, Port, Transport } from '../resources/address.ts';
 import type { LoadBalancer, Member } from '../resources/model.ts';
+import type { PoolDrains } from './draining.ts';
 import type { PoolHealth } from './health.ts';
+import type { Idle } from './idle.ts';
 
 /** Where a client knocks. Port 0 means every port that no more specific endpoint of the address claims. */
 export interface Endpoint {
@@ -18,6 +20,8 @@ export interface NatTarget {
   readonly address: IpAddress;
   readonly port: Port | 0;
   readonly masquerade: boolean;
+  /** Absent: as long as the data plane keeps flows to one machine. */
+  readonly idle?: Idle;
 }
 
 /** Spread over a ring. Port 0 leaves the port as it is. */
@@ -28,6 +32,8 @@ export interface BalancedTarget {
   readonly affinity: Affinity;
   readonly port: Port | 0;
   readonly masquerade: boolean;
+  /** Absent: `usualIdleTimeout` for TCP, in silence. */
+  readonly idle?: Idle;
 }
 
 /** The fields that are hashed to a slot of the ring. */
@@ -64,6 +70,8 @@ export interface RingMember {
   readonly eligible: boolean;
   /** Keeps its UDP flows although it gets no new ones. */
   readonly keepsUdp: boolean;
+  /** Its drain period has passed: it keeps no flows at all. */
+  readonly drained?: true;
 }
 
 /** What one load balancer compiles to. */
@@ -87,6 +95,8 @@ export interface CompiledFrom {
   readonly health: ReadonlyMap<string, PoolHealth>;
   /** By pool name. */
   readonly refused: ReadonlyMap<string, Refused>;
+  /** By pool name; only pools of which somebody drains. */
+  readonly drains: ReadonlyMap<string, PoolDrains>;
 }
 
 /** Who would have which slot of a pool's ring if all members were eligible. */

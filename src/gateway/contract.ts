@@ -65,7 +65,7 @@ export interface Snapshot {
   /** Mappings that a filter selects, by load balancer, then in the order of rule and port; made as they are read. */
   mappings(filter?: MappingFilter): Iterable<Mapping>;
   ranges(filter?: MappingFilter): Iterable<RangeUsage>;
-  /** Of probed rules; by load balancer, then in the order of rules and members. */
+  /** Of probed rules, and of others those whose drain ends; by load balancer, then in the order of rules and members. */
   memberHealth(filter?: HealthFilter): Iterable<MemberHealth>;
 }
 

@@ -39,6 +39,8 @@ import type {
 } from './contract.ts';
 import { mappingCounters, memberCounters, ruleCounters } from './counters.ts';
 import { declaredFigures, probeFigures } from './declared-figures.ts';
+import { drainRows } from './drain-rows.ts';
+import { type Drains, drainsAfter, drainsOf, dueDrains } from './drains.ts';
 import { EventLog } from './events.ts';
 import { type HealthChange, healthAfter, healthOf, wholeAssignment, withVerdicts } from './health-state.ts';
 import { healthChanges } from './member-health.ts';
@@ -86,6 +88,8 @@ export class Gateway implements GatewayContract {
   /** Targets whose verdicts the store does not know as they are, for want of a disk perhaps. */
   readonly #unsaved = new Set<string>();
   #isTurnSaved = true;
+  /** As the store has them, where it does not have them as they are. */
+  #drainsSaved: Drains | undefined;
   #dataPlaneRevision: number;
   /** The kernel's answer to the last commit was lost: what it runs is not known. */
   #doubtful = false;
@@ -259,9 +263,12 @@ export class Gateway implements GatewayContract {
         healthChangesOf(proposed, state.table),
         this.#now(),
       );
-      const table = await stepByStep(compileInSteps(state.table, changed, ports, healthOf(health)));
+      const drains = drainsAfter(state.drains, proposed.changed.values(), this.#now());
+      const table = await stepByStep(
+        compileInSteps(state.table, changed, ports, healthOf(health), drainsOf(drains)),
+      );
       const revision = state.revision + 1;
-      const next: State = { revision, configuration: proposed.after, ports, table, health };
+      const next: State = { revision, configuration: proposed.after, ports, table, health, drains };
       await breathe(proposed);
       const change = diff(state.table, table);
       const plan = planOf(mappings, change, 0);
@@ -293,6 +300,11 @@ export class Gateway implements GatewayContract {
     const expected: Applied = { revision: next.revision, plan: planOf(mappings, change, 0) };
     const answer = await answerOf(requestId, expected);
     await breathe(proposed);
+    // By itself: the change may write the same rows.
+    if (this.#drainsSaved !== undefined) {
+      await store.put(this.#healthRows(before, before, []));
+      this.#healthSaved();
+    }
     const targets = [...assignment.removed, ...assignment.added.map(({ key }) => key)];
     const health = this.#healthRows(before, next, targets);
     await store.save(next.revision, together(rowChanges(before, next, names), health), answer);
@@ -342,7 +354,7 @@ export class Gateway implements GatewayContract {
       );
       const changed = new Map(Array.from(names, (name) => [name, before.configuration.get(name)]));
       const table = await stepByStep(
-        compileInSteps(before.table, changed, before.ports, healthOf(judged.health)),
+        compileInSteps(before.table, changed, before.ports, healthOf(judged.health), drainsOf(before.drains)),
       );
       const change = diff(before.table, table);
       if (!isEmpty(change)) {
@@ -394,12 +406,48 @@ export class Gateway implements GatewayContract {
   #healthRows(before: State, after: State, targets: readonly string[]): readonly RowChange[] {
     const keys = new Set([...targets, ...this.#unsaved]);
     const rows = [...verdictRows(before.health.verdicts, after.health.verdicts, keys)];
-    return this.#isTurnSaved ? rows : [...rows, turnRow(this.#turn, this.#turn)];
+    return this.#isTurnSaved ? rows : [...rows, ...this.#endedRows(), turnRow(this.#turn, this.#turn)];
   }
 
   #healthSaved(): void {
     this.#unsaved.clear();
     this.#isTurnSaved = true;
+    this.#drainsSaved = undefined;
+  }
+
+  /** Ends the flows of members whose drain period has passed, as verdicts are carried out: no new revision, stored afterwards. */
+  async #endDrains(): Promise<void> {
+    const before = this.#state;
+    const due = dueDrains(before.drains, before.configuration, this.#now());
+    if (due === undefined) return;
+    const changed = new Map(Array.from(due.names, (name) => [name, before.configuration.get(name)]));
+    const table = await stepByStep(
+      compileInSteps(before.table, changed, before.ports, healthOf(before.health), drainsOf(due.drains)),
+    );
+    const change = diff(before.table, table);
+    const turn = isEmpty(change) ? this.#turn : nextTurn(this.#turn);
+    if (turn !== this.#turn) await this.#commit(change, before.revision, turn);
+    this.#turn = turn;
+    this.#isTurnSaved = false;
+    this.#drainsSaved ??= before.drains;
+    this.#state = { ...before, table, drains: due.drains };
+    for (const member of due.members) this.#parts.logger.info(member, 'a drain period has passed');
+    try {
+      await this.#parts.store.put(this.#healthRows(this.#state, this.#state, []));
+      this.#healthSaved();
+    } catch (error) {
+      this.#parts.logger.error(
+        { err: error },
+        'ended drains could not be stored; trying again with the next',
+      );
+    }
+  }
+
+  /** Those that have ended and that the store does not know to. */
+  *#endedRows(): Generator<RowChange> {
+    const saved = this.#drainsSaved;
+    if (saved === undefined) return;
+    for (const name of this.#state.configuration.keys()) yield* drainRows(saved, this.#state.drains, name);
   }
 
   /** Takes the saved revision out of the store again. Where that fails, nothing else is saved until it has worked. */
@@ -446,7 +494,9 @@ export class Gateway implements GatewayContract {
       if (this.#closed) return;
       try {
         await this.#settle();
+        this.#parts.dataPlane.tend(this.#state.table);
         await this.#mendDataPlane();
+        await this.#endDrains();
         this.#checks += 1;
         if (this.#checks % checksPerHostCheck === 0) await this.#mendHost();
         this.#warnings.delete('CHECK_FAILED');

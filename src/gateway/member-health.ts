@@ -1,4 +1,4 @@
-// How each member of each probed rule fares, and what of that has changed.
+// How each member of each probed rule fares, what of that has changed, and who drains for how long.
 import { ringName } from '../forwarding/ring-names.ts';
 import type { Ring } from '../forwarding/table.ts';
 import type { ProbeReason } from '../health/outcome.ts';
@@ -18,6 +18,8 @@ export interface MemberHealth {
   readonly since?: number;
   readonly detail: string;
   readonly flapping: boolean;
+  /** Milliseconds since 1970 when its flows end; absent where it does not drain, or as long as flows last. */
+  readonly drainEnds?: number;
 }
 
 /** Azure's words. */
@@ -28,7 +30,7 @@ export interface HealthFilter {
   readonly rule?: string;
 }
 
-/** In the order of rules and members; made as it is read. */
+/** In the order of rules and members; of rules without a probe only those whose drain ends. Made as it is read. */
 export function* memberHealth(
   state: State,
   loadBalancers: Iterable<LoadBalancer>,
@@ -84,17 +86,24 @@ function placeOf(loadBalancer: LoadBalancer): Place {
 }
 
 function* ruleHealth(
-  { health, table }: State,
+  { health, table, drains }: State,
   { loadBalancer, pools, probes }: Place,
   rule: LoadBalancingRule,
   only?: readonly Member[],
 ): Generator<MemberHealth> {
   const probe = probes.get(rule.probe);
   const ring = table.loadBalancers.get(loadBalancer.name)?.rings.get(ringName(rule));
-  if (probe === undefined || ring === undefined) return;
+  const draining = drains.get(`${loadBalancer.name}/${rule.backendPool}`);
+  const endsOf = ({ id }: Member): number | undefined => {
+    const since = draining?.get(id)?.since;
+    return since === undefined || rule.drainPeriod === undefined ? undefined : since + rule.drainPeriod;
+  };
+  if (ring === undefined) return;
   const eligible = eligibleIn(ring);
   for (const member of only ?? pools.get(rule.backendPool)?.members ?? []) {
-    const verdict = health.verdicts.get(targetKey(member, probe));
+    const drainEnds = endsOf(member);
+    if (probe === undefined && drainEnds === undefined) continue;
+    const verdict = probe && health.verdicts.get(targetKey(member, probe));
     const isEligible = eligible.has(member.id);
     yield {
       loadBalancer: loadBalancer.name,
@@ -106,6 +115,7 @@ function* ruleHealth(
       ...(verdict === undefined ? {} : { since: verdict.since }),
       detail: verdict?.detail ?? '',
       flapping: verdict?.flapping ?? false,
+      ...(drainEnds !== undefined && { drainEnds }),
     };
   }
 }

@@ -4,11 +4,13 @@ import { Map as PersistentMap } from 'immutable';
 import type { Change } from '../forwarding/change.ts';
 import { compile, emptyTable } from '../forwarding/compile.ts';
 import { diff } from '../forwarding/diff.ts';
+import type { Drain } from '../forwarding/draining.ts';
 import type { Verdict } from '../health/verdict.ts';
 import { emptyPorts } from '../ports/assign.ts';
 import type { LoadBalancerPorts, PortAssignment, Ports, RulePorts } from '../ports/assignment.ts';
 import type { BackendPool, LoadBalancer, Member, Probe } from '../resources/model.ts';
 import type { FormerRow, Row, RowKey, Saved } from '../store/store.ts';
+import { type Drains, drainsOf } from './drains.ts';
 import { type HealthState, healthAfter, healthOf, noHealth } from './health-state.ts';
 import { rememberPositions } from './positions.ts';
 import type { StoredLoadBalancer } from './rows.ts';
@@ -24,8 +26,9 @@ export function stateFromRows(revision: number, rows: Iterable<Row>): State {
   const ports = portsOf(collected);
   const changed = new Map(loadBalancers.map((loadBalancer) => [loadBalancer.name, loadBalancer]));
   const health = restoredHealth(collected.verdicts, loadBalancers);
-  const table = compile(emptyTable(collected.rings), changed, ports, healthOf(health));
-  return { revision, configuration, ports, table, health };
+  const drains: Drains = PersistentMap(collected.drains);
+  const table = compile(emptyTable(collected.rings), changed, ports, healthOf(health), drainsOf(drains));
+  return { revision, configuration, ports, table, health, drains };
 }
 
 /** How often verdicts had changed what the kernel runs, as far as the store knows. */
@@ -56,7 +59,13 @@ export function wayForward(
   const changed = new Map([...names].map((name) => [name, stored.configuration.get(name)]));
   // New rings have the numbers that were stored: given out anew, they might go to the pools in another order.
   const ringNumbers = before.ringNumbers.merge(stored.table.ringNumbers);
-  const table = compile({ ...before, ringNumbers }, changed, stored.ports, healthOf(stored.health));
+  const table = compile(
+    { ...before, ringNumbers },
+    changed,
+    stored.ports,
+    healthOf(stored.health),
+    drainsOf(stored.drains),
+  );
   return { state: { ...stored, table }, change: diff(before, table) };
 }
 
@@ -77,6 +86,8 @@ interface Collected {
   readonly ports: Map<string, Map<string, CollectedPorts>>;
   readonly rings: Map<string, number>;
   readonly verdicts: Map<string, Verdict>;
+  /** By `LOAD_BALANCER/POOL`. */
+  readonly drains: Map<string, Map<string, Drain>>;
 }
 
 interface CollectedPorts {
@@ -92,6 +103,7 @@ function collect(rows: Iterable<Row>): Collected {
     ports: new Map(),
     rings: new Map(),
     verdicts: new Map(),
+    drains: new Map(),
   };
   for (const { kind, key, value } of rows) {
     const [name = '', second = '', third = ''] = key;
@@ -119,6 +131,11 @@ function collect(rows: Iterable<Row>): Collected {
       case 'verdict':
         collected.verdicts.set(name, JSON.parse(value));
         break;
+      case 'drain': {
+        const pool = collected.drains.get(`${name}/${second}`) ?? new Map<string, Drain>();
+        collected.drains.set(`${name}/${second}`, pool.set(third, JSON.parse(value)));
+        break;
+      }
       case 'turn':
         break;
     }

@@ -4,6 +4,7 @@ import type { LoadBalancerPorts, RulePorts } from '../ports/assignment.ts';
 import type { BackendPool, LoadBalancer, Member } from '../resources/model.ts';
 import type { RowChange, RowKey } from '../store/store.ts';
 import { differingPart } from './differing-part.ts';
+import { drainRows } from './drain-rows.ts';
 import { positionsOf } from './positions.ts';
 import type { State } from './state.ts';
 
@@ -21,6 +22,7 @@ export function rowChanges(before: State, after: State, changed: readonly string
         yield* memberRows(name, was, is);
         yield* portRows(name, before.ports.get(name), after.ports.get(name));
         yield* ringRows(name, before, after);
+        yield* drainRows(before.drains, after.drains, name);
       }
     },
   };

@@ -2,6 +2,7 @@
 import type { ForwardingTable } from '../forwarding/table.ts';
 import type { Ports } from '../ports/assignment.ts';
 import type { Configuration } from '../resources/model.ts';
+import type { Drains } from './drains.ts';
 import type { HealthState } from './health-state.ts';
 
 export interface State {
@@ -11,4 +12,5 @@ export interface State {
   readonly table: ForwardingTable;
   /** Of no revision: it changes while nothing else does. */
   readonly health: HealthState;
+  readonly drains: Drains;
 }

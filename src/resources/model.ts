@@ -62,6 +62,10 @@ export type ProbeProtocol = 'tcp' | 'http' | 'https';
 export interface FlowOptions {
   /** `masquerade`: the member sees the gateway's address instead of the client's. */
   readonly sourceNat: 'none' | 'masquerade';
+  /** Whole seconds without a packet after which a flow is over. Absent: what is usual, see `idleOf`. */
+  readonly idleTimeout?: number;
+  /** Then both ends of an established TCP connection get an RST. */
+  readonly tcpReset?: true;
 }
 
 /** Forwards a frontend port to one machine, or a range of ports to the machines of a pool. */
@@ -119,6 +123,8 @@ export interface LoadBalancingRule {
   readonly sessionPersistence: SessionPersistence;
   readonly noHealthyBackends: NoHealthyBackends;
   readonly flow: FlowOptions;
+  /** Milliseconds that the flows of a member may go on from when it began to drain. Absent: until they end by themselves. */
+  readonly drainPeriod?: number;
 }
 
 /** Which fields of a flow choose the member: five-tuple; both addresses; both addresses and the protocol. */

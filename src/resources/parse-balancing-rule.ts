@@ -1,5 +1,6 @@
 // One load-balancing rule.
 import type { LoadBalancingRuleDraft } from './draft.ts';
+import { parseDuration } from './durations.ts';
 import { at, type Field } from './field.ts';
 import type { LoadBalancingRule, NoHealthyBackends } from './model.ts';
 import { parseName, parseReference } from './names.ts';
@@ -7,10 +8,13 @@ import { parseEnum, parseProtocol } from './numbers.ts';
 import { parseFlow } from './parse-flow.ts';
 import { parsePortPair } from './parse-port-pair.ts';
 import type { Report } from './report.ts';
-import { refuseUnsupported } from './unsupported.ts';
 
 const persistences = ['none', 'none', 'client-ip', 'client-ip-protocol'] as const;
 const noHealthyBackends = ['down', 'down', 'up'] as const;
+
+/** Milliseconds. */
+const shortestDrain = 1_000;
+const longestDrain = 86_400_000;
 
 /** Undefined, and reported, when anything in it is wrong. Whether what it names exists is checked later. */
 export function parseBalancingRule(
@@ -37,14 +41,14 @@ export function parseBalancingRule(
   );
   const probe = draft.probe ?? '';
   const noHealthyBackends = parseNoHealthyBackends(draft, at(field, 'no_healthy_backends'), report);
-  const hasDrain = draft.drainPeriod !== undefined && draft.drainPeriod !== null;
-  refuseUnsupported(hasDrain, 'drain_period', 'leave it unset', at(field, 'drain_period'), report);
-  const flow = parseFlow(draft.flow, at(field, 'flow'), report);
+  const drainPeriod = parseDrainPeriod(draft, at(field, 'drain_period'), report);
+  const flow = parseFlow(draft.flow, protocol, at(field, 'flow'), report);
   if (name === undefined || frontend === undefined || protocol === undefined) return undefined;
   if (ports === undefined || backendPool === undefined) return undefined;
   if (sessionPersistence === undefined || noHealthyBackends === undefined || flow === undefined) {
     return undefined;
   }
+  if (drainPeriod === undefined) return undefined;
   return {
     name,
     frontend,
@@ -55,7 +59,18 @@ export function parseBalancingRule(
     sessionPersistence,
     noHealthyBackends,
     flow,
+    ...(drainPeriod !== 'unset' && { drainPeriod }),
   };
+}
+
+function parseDrainPeriod(
+  { drainPeriod }: LoadBalancingRuleDraft,
+  field: Field,
+  report: Report,
+): number | 'unset' | undefined {
+  if (drainPeriod === undefined || drainPeriod === null) return 'unset';
+  const bounds = { what: 'drain_period', first: shortestDrain, last: longestDrain, unset: 0 };
+  return parseDuration(drainPeriod, bounds, field, report);
 }
 
 function parseNoHealthyBackends(

@@ -1,5 +1,7 @@
 // Flow options of a rule.
-import type { FlowOptionsDraft } from './draft.ts';
+import type { RuleProtocol } from './address.ts';
+import type { DurationDraft, FlowOptionsDraft } from './draft.ts';
+import { parseDuration } from './durations.ts';
 import { at, type Field } from './field.ts';
 import type { FlowOptions } from './model.ts';
 import { parseEnum } from './numbers.ts';
@@ -8,17 +10,42 @@ import { refuseUnsupported } from './unsupported.ts';
 
 const sourceNats = ['none', 'none', 'masquerade'] as const;
 
+/** Milliseconds. */
+const shortestIdle = 1_000;
+const longestIdle = 86_400_000;
+
+/** `protocol` is the rule's, undefined where that is wrong itself. */
 export function parseFlow(
   draft: FlowOptionsDraft | null | undefined,
+  protocol: RuleProtocol | undefined,
   field: Field,
   report: Report,
 ): FlowOptions | undefined {
   if (draft === undefined || draft === null) return { sourceNat: 'none' };
-  const hasTimeout = draft.idleTimeout !== undefined && draft.idleTimeout !== null;
-  refuseUnsupported(hasTimeout, 'idle_timeout', 'leave it unset', at(field, 'idle_timeout'), report);
-  refuseUnsupported(draft.tcpReset === true, 'tcp_reset', 'leave it false', at(field, 'tcp_reset'), report);
+  const idleTimeout = parseIdleTimeout(draft.idleTimeout, at(field, 'idle_timeout'), report);
+  const tcpReset = draft.tcpReset === true;
+  if (tcpReset && protocol === 'udp') {
+    const remedy = 'UDP knows no resets: leave it false, or give the rule protocol TCP or ALL';
+    report(at(field, 'tcp_reset'), 'FIELDS_CONFLICT', remedy);
+  }
   const floats = draft.floatingIp === true;
   refuseUnsupported(floats, 'floating_ip', 'leave it false', at(field, 'floating_ip'), report);
   const sourceNat = parseEnum(sourceNats, draft.sourceNat, 'source_nat', at(field, 'source_nat'), report);
-  return sourceNat === undefined ? undefined : { sourceNat };
+  if (sourceNat === undefined || idleTimeout === undefined) return undefined;
+  return { sourceNat, ...(idleTimeout > 0 && { idleTimeout }), ...(tcpReset && { tcpReset }) };
+}
+
+/** Seconds; 0 where nothing is said. Whole ones, because that is what the kernel counts idle time in. */
+function parseIdleTimeout(
+  draft: DurationDraft | null | undefined,
+  field: Field,
+  report: Report,
+): number | undefined {
+  const bounds = { what: 'idle_timeout', first: shortestIdle, last: longestIdle, unset: 0 };
+  const milliseconds = parseDuration(draft ?? undefined, bounds, field, report);
+  if (milliseconds === undefined) return undefined;
+  if (milliseconds % 1_000 === 0 && (draft?.nanos ?? 0) === 0) return milliseconds / 1_000;
+  const said = (draft?.seconds ?? 0) + (draft?.nanos ?? 0) / 1_000_000_000;
+  report(field, 'VALUE_OUT_OF_RANGE', `idle_timeout ${said} s: must be a whole number of seconds`);
+  return undefined;
 }

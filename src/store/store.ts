@@ -12,6 +12,8 @@ export type RowKind =
   | 'former-port'
   /** [load balancer, pool, probe and way out] → the ring number */
   | 'ring'
+  /** [load balancer, pool, member id] → since when it drains, and which drain periods have passed */
+  | 'drain'
   /** [target of health probes] → the last verdict on it; belongs to no revision */
   | 'verdict'
   /** [] → how often verdicts have changed what the kernel runs; belongs to no revision */

@@ -1105,30 +1105,49 @@ const probes: readonly InvalidChange[] = [
   ),
 ];
 
+const periods: readonly InvalidChange[] = [
+  ...[{ seconds: 0 }, { seconds: -1 }, { seconds: 0, nanos: 999_000_000 }, { seconds: 86_401 }].flatMap(
+    (duration) => [
+      invalid(
+        `a drain period of ${JSON.stringify(duration)}`,
+        withBalancing({ drainPeriod: duration }),
+        'VALUE_OUT_OF_RANGE',
+        `${rule}.drain_period`,
+      ),
+      invalid(
+        `an idle timeout of ${JSON.stringify(duration)}`,
+        withBalancing({ flow: { idleTimeout: duration } }),
+        'VALUE_OUT_OF_RANGE',
+        `${rule}.flow.idle_timeout`,
+      ),
+    ],
+  ),
+  invalid(
+    'an idle timeout of parts of a second',
+    withNat({ flow: { idleTimeout: { seconds: 1, nanos: 500_000_000 } } }),
+    'VALUE_OUT_OF_RANGE',
+    `${nat}.flow.idle_timeout`,
+  ),
+  invalid(
+    'an idle timeout of parts of a millisecond',
+    withNat({ flow: { idleTimeout: { seconds: 1, nanos: 1 } } }),
+    'VALUE_OUT_OF_RANGE',
+    `${nat}.flow.idle_timeout`,
+  ),
+  invalid(
+    'a TCP reset of UDP',
+    withBalancing({ protocol: 2, flow: { tcpReset: true } }),
+    'FIELDS_CONFLICT',
+    `${rule}.flow.tcp_reset`,
+  ),
+];
+
 const unsupported: readonly InvalidChange[] = [
   invalid(
     'outbound rules',
     putFresh({ outboundRules: [{ name: 'o' }] }),
     'FEATURE_UNSUPPORTED',
     `${lb}.outbound_rules`,
-  ),
-  invalid(
-    'a drain period',
-    withBalancing({ drainPeriod: { seconds: 30 } }),
-    'FEATURE_UNSUPPORTED',
-    `${rule}.drain_period`,
-  ),
-  invalid(
-    'an idle timeout',
-    withBalancing({ flow: { idleTimeout: { seconds: 240 } } }),
-    'FEATURE_UNSUPPORTED',
-    `${rule}.flow.idle_timeout`,
-  ),
-  invalid(
-    'a TCP reset',
-    withBalancing({ flow: { tcpReset: true } }),
-    'FEATURE_UNSUPPORTED',
-    `${rule}.flow.tcp_reset`,
   ),
   invalid(
     'a floating address',
@@ -1151,5 +1170,6 @@ export const invalidChanges: readonly InvalidChange[] = [
   ...overlaps,
   ...ports,
   ...probes,
+  ...periods,
   ...unsupported,
 ];

@@ -1,9 +1,9 @@
-// `penstock get health`: which machines the probes find well, and why others get no flows.
+// `penstock get health`: which machines the probes find well, why others get no flows, and how long those that drain have left.
 import type { Command } from 'commander';
 import type { Answer } from '../../wire/client.ts';
 import { type Context, globalsOf, type OutputFormat, outputOption } from '../context.ts';
 import { paint } from '../output/colour.ts';
-import { age, plainText, time } from '../output/format.ts';
+import { age, plainText, remaining, time } from '../output/format.ts';
 import { type Column, Table } from '../output/table.ts';
 import type { Channel } from '../terminal.ts';
 
@@ -23,7 +23,7 @@ export function addGetHealth(get: Command, context: Context): void {
     .addHelpText(
       'after',
       `
-Only rules that name a probe have members here: those of others always get flows.
+Only rules that name a probe have members here, and of others the members whose drain period runs.
 -o wide adds addresses and times.
 
 Examples:
@@ -58,6 +58,7 @@ const columns: readonly Column[] = [
   { title: 'REASON' },
   { title: 'FOR' },
   { title: 'LAST FAILURE' },
+  { title: 'FLOWS END' },
 ];
 const wideColumns: readonly Column[] = [{ title: 'BACKEND' }, { title: 'SINCE' }];
 
@@ -73,11 +74,12 @@ async function writeTable(out: Channel, chunks: Chunks, wide: boolean): Promise<
         `${plainText(one.reason)}${one.flapping ? ' (flapping)' : ''}`,
         age(one.since, Date.now()),
         plainText(one.detail) || '-',
+        remaining(one.drainEnds, Date.now()),
         ...(wide ? [one.backendAddress, time(one.since)] : []),
       ]),
     );
   }
-  if (table.rows === 0) out.write('no probed rules\n');
+  if (table.rows === 0) out.write('no probed rules, and nobody drains\n');
 }
 
 async function writeList(out: Channel, format: 'json' | 'yaml', chunks: Chunks): Promise<void> {

@@ -75,7 +75,17 @@ export function time(timestamp: Seconds | null | undefined): string {
 /** How long ago, coarsely: `45s`, `12m`, `3h`, `6d`; `-` where there is no time. */
 export function age(timestamp: Seconds | null | undefined, now: number): string {
   if (timestamp === null || timestamp === undefined) return '-';
-  const seconds = Math.max(0, Math.floor(now / 1000 - (timestamp.seconds ?? 0)));
+  return span(Math.max(0, Math.floor(now / 1000 - (timestamp.seconds ?? 0))));
+}
+
+/** How long until then: `in 45s`, `ended`; `-` where there is no time. */
+export function remaining(timestamp: Seconds | null | undefined, now: number): string {
+  if (timestamp === null || timestamp === undefined) return '-';
+  const seconds = Math.ceil((timestamp.seconds ?? 0) + (timestamp.nanos ?? 0) / 1e9 - now / 1000);
+  return seconds <= 0 ? 'ended' : `in ${span(seconds)}`;
+}
+
+function span(seconds: number): string {
   if (seconds < 120) return `${seconds}s`;
   if (seconds < 2 * 3600) return `${Math.floor(seconds / 60)}m`;
   if (seconds < 48 * 3600) return `${Math.floor(seconds / 3600)}h`;

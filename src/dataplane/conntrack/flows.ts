@@ -10,6 +10,7 @@ import {
   request,
 } from '../netlink/netlink.ts';
 import { NetlinkError, type NetlinkSocket } from '../netlink/socket.ts';
+import type { Connection } from '../reset/connection.ts';
 import {
   allFlows,
   type Flow,
@@ -26,7 +27,11 @@ import {
   conntrackAttribute,
   conntrackMessage,
   conntrackSubsystem,
+  readTcpState,
   readTuple,
+  statusDestinationNat,
+  type Tuple,
+  tcpEstablished,
   tupleFilters,
 } from './tuple.ts';
 
@@ -71,6 +76,13 @@ export interface Flows {
   end(selections: readonly FlowSelection[]): Promise<void>;
   /** Ends what a newly loaded table no longer allows, and flows that knocked before their endpoint was there. */
   endStale(table: LiveTable): Promise<void>;
+  /**
+   * Ends the established TCP flows of the data plane that `test` finds; `by` gets them, and what forgets them when it is
+   * called.
+   */
+  reset(test: (flow: Flow) => boolean, by: Reset): Promise<void>;
+  /** The same with those that any of `selections` names; other flows of theirs stay. */
+  resetSelected(selections: readonly FlowSelection[], by: Reset): Promise<void>;
   /** Ends every flow of the data plane. */
   endAll(): Promise<void>;
   /**
@@ -79,6 +91,9 @@ export interface Flows {
    */
   probe(): Promise<FlowDeletion>;
 }
+
+/** Tells both ends of connections that they are over. */
+export type Reset = (connections: readonly Connection[], forget: () => Promise<void>) => Promise<void>;
 
 /**
  * One call at a time goes to the kernel; others wait. With `most` one-by-one, filters delete nothing even where the kernel
@@ -184,7 +199,24 @@ export function flowsOver(socket: NetlinkSocket, marks: FlowMarks, most: FlowDel
     return busy;
   };
 
+  const resetSome = async (test: (flow: Flow) => boolean, by: Reset): Promise<void> => {
+    const doomed: Doomed[] = [];
+    const connections: Connection[] = [];
+    await dump((flow, name) => {
+      if (flow.state !== tcpEstablished || (flow.status & statusDestinationNat) === 0 || !test(flow)) return;
+      doomed.push(name());
+      connections.push(connectionOf(flow));
+    }, allFlows(marks));
+    if (doomed.length > 0) await by(connections, () => removeAll(doomed));
+  };
+
   return {
+    reset(test, by) {
+      return inTurn(() => resetSome(test, by));
+    },
+    resetSelected(selections, by) {
+      return inTurn(async () => resetSome(await flowTest(selections, marks), by));
+    },
     end(selections) {
       return inTurn(async () => {
         if (selections.length > filtersAtMost) return sweep(selections);
@@ -222,6 +254,25 @@ function readFlow(found: Attributes): Flow {
     reply: readTuple(found.get(conntrackAttribute.reply)),
     mark: found.get(conntrackAttribute.mark)?.readUInt32BE() ?? 0,
     status: found.get(conntrackAttribute.status)?.readUInt32BE() ?? 0,
+    state: readTcpState(found.get(conntrackAttribute.protocolInfo)),
+    timeout: found.get(conntrackAttribute.timeout)?.readUInt32BE() ?? 0,
+  };
+}
+
+function connectionOf({ original, reply }: Flow): Connection {
+  const source = ({ source: address, sourcePort: port }: Tuple) => ({
+    address: Buffer.from(address, 'hex'),
+    port,
+  });
+  const destination = ({ destination: address, destinationPort: port }: Tuple) => ({
+    address: Buffer.from(address, 'hex'),
+    port,
+  });
+  return {
+    client: source(original),
+    frontend: destination(original),
+    machine: source(reply),
+    peer: destination(reply),
   };
 }
 

@@ -38,6 +38,8 @@ function flow(
     },
     mark,
     status,
+    state: 3,
+    timeout: 100,
   };
 }
 

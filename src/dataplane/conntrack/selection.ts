@@ -97,6 +97,10 @@ export interface Flow {
   readonly reply: Tuple;
   readonly mark: number;
   readonly status: number;
+  /** TCP_CONNTRACK_*; 0 of other protocols. */
+  readonly state: number;
+  /** Seconds until it is over if nothing comes. */
+  readonly timeout: number;
 }
 
 /** A test for many selections at once; its cost does not grow with their number. */

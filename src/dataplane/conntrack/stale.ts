@@ -79,7 +79,8 @@ function memberTest(rings: Iterable<Ring>): MemberTest {
   const udp = 17;
   const keeps = new Map<string, boolean>();
   for (const { number, members } of rings) {
-    for (const { address, eligible, keepsUdp } of members) {
+    for (const { address, eligible, keepsUdp, drained } of members) {
+      if (drained) continue;
       keeps.set(`${number}/${hex(address)}`, eligible || keepsUdp);
     }
   }

@@ -10,6 +10,8 @@ export const conntrackAttribute = {
   original: 1,
   reply: 2,
   status: 3,
+  protocolInfo: 4,
+  timeout: 7,
   mark: 8,
   id: 12,
   zone: 18,
@@ -45,6 +47,14 @@ export function tupleFilters(original: TupleFilter, reply: TupleFilter): readonl
   if (filterFlags(original) !== 0) found.push(tuple(conntrackAttribute.original, original));
   if (filterFlags(reply) !== 0) found.push(tuple(conntrackAttribute.reply, reply));
   return found;
+}
+
+/** TCP_CONNTRACK_ESTABLISHED */
+export const tcpEstablished = 3;
+
+/** TCP_CONNTRACK_*, of the attribute for the protocol; 0 where there is none. */
+export function readTcpState(bytes: Buffer | undefined): number {
+  return attributes(attributes(bytes).get(1)).get(1)?.[0] ?? 0;
 }
 
 /** One direction of a flow, as far as it is needed here. Addresses are as hexadecimal text. */

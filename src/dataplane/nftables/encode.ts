@@ -4,6 +4,7 @@ import type { Entry, ForwardingTable, Ring, RingMember } from '../../forwarding/
 import { familyOf, type IpAddress, type Transport } from '../../resources/address.ts';
 import type { Element, Operation } from './element.ts';
 import { affinities, affinityNumber, flowClass, hashChain } from './skeleton.ts';
+import { timeoutChain } from './timeouts.ts';
 
 /** IANA protocol numbers. */
 export const protocolNumber: Readonly<Record<Transport, number>> = { tcp: 6, udp: 17 };
@@ -32,6 +33,10 @@ export function entryElements({ endpoint, target }: Entry): readonly Element[] {
       );
     }
     if (target.masquerade) elements.push({ set: `masq_any${family}`, key });
+    if (target.idle) {
+      const value = { jump: timeoutChain(endpoint.transport, target.idle) };
+      elements.push({ set: `idle_any${family}`, key, value });
+    }
     return elements;
   }
   const key = [endpoint.address, protocol, endpoint.port];
@@ -50,6 +55,10 @@ export function entryElements({ endpoint, target }: Entry): readonly Element[] {
     );
   }
   if (target.masquerade) elements.push({ set: `masq${family}`, key });
+  if (target.idle) {
+    const value = { jump: timeoutChain(endpoint.transport, target.idle) };
+    elements.push({ set: `idle${family}`, key, value });
+  }
   return elements;
 }
 
@@ -169,6 +178,7 @@ function liveElements(ring: Ring): ReadonlyMap<string, Element> {
 }
 
 function liveProtocols(member: RingMember): readonly number[] {
+  if (member.drained) return [];
   return member.eligible || member.keepsUdp ? [protocolNumber.tcp, protocolNumber.udp] : [protocolNumber.tcp];
 }
 

@@ -17,6 +17,7 @@ import { NetlinkError, type NetlinkSocket, openNetlinkSocket } from '../netlink/
 import { fastRuleCount, fastTableName } from './fast-table.ts';
 import { ruleCount, setDefinitions, shapeVersion, tableName } from './skeleton.ts';
 import { type KernelStamp, readStamp } from './stamp.ts';
+import { timeoutPrefix } from './timeouts.ts';
 
 const subsystem = 10 << 8;
 const message = {
@@ -38,6 +39,8 @@ export interface Shape {
   readonly stamp?: KernelStamp;
   /** Elements by set name; empty on older kernels, which do not tell (NFTA_SET_COUNT). */
   readonly elements: ReadonlyMap<string, number>;
+  /** Chains that give flows their idle timeout, besides the usual one. */
+  readonly timeouts: ReadonlySet<string>;
 }
 
 /** Packets and bytes of one element. */
@@ -58,13 +61,15 @@ export function readGeneration(socket: NetlinkSocket): number {
 export function readShape(socket: NetlinkSocket): Shape {
   const table = attribute(1, text(tableName));
   const elements = new Map<string, number>();
+  const timeouts = new Set<string>();
   let tableFlags = 0;
   try {
     ask(socket, message.getTable, flags.ack, [table], ({ body }) => {
       tableFlags = attributes(body).get(2)?.readUInt32BE() ?? 0;
     });
   } catch (error) {
-    if (error instanceof NetlinkError && error.errno === ENOENT) return { kind: 'absent', elements };
+    if (error instanceof NetlinkError && error.errno === ENOENT)
+      return { kind: 'absent', elements, timeouts };
     throw error;
   }
   const sets = new Set<string>();
@@ -76,15 +81,17 @@ export function readShape(socket: NetlinkSocket): Shape {
     if (count !== undefined && !name.startsWith('__')) elements.set(name, count.readUInt32BE());
   });
   let rules = 0;
-  ask(socket, message.getRule, flags.dump, [table], () => {
-    rules += 1;
+  ask(socket, message.getRule, flags.dump, [table], ({ body }) => {
+    const chain = name0(attributes(body).get(2));
+    if (chain.startsWith(timeoutPrefix)) timeouts.add(chain);
+    else rules += 1;
   });
   // A table with a flag is not ours: NFT_TABLE_F_DORMANT would switch all of it off.
   const complete =
     tableFlags === 0 && rules === ruleCount && setDefinitions.every(({ name }) => sets.has(name));
-  if (!complete) return { kind: 'other', elements };
+  if (!complete) return { kind: 'other', elements, timeouts };
   const stamp = readKernelStamp(socket);
-  return { kind: 'current', elements, ...(stamp && { stamp }) };
+  return { kind: 'current', elements, timeouts, ...(stamp && { stamp }) };
 }
 
 /**

@@ -4,6 +4,7 @@ import { type Element, jsonCommands, type Operation, textCommands } from './elem
 import { protocolNumber } from './encode.ts';
 import type { Outcome } from './session.ts';
 import { setDefinitions, skeletonText, tableName } from './skeleton.ts';
+import { additionText } from './timeouts.ts';
 
 export interface LoadContext {
   readonly scratch: string;
@@ -11,6 +12,8 @@ export interface LoadContext {
   run(operations: Iterable<Operation>): Promise<Outcome>;
   /** All of the table's; read twice where two programs share the work. */
   elements(): Iterable<Element>;
+  /** Chains for idle timeouts that the elements lead to. */
+  readonly timeouts: ReadonlySet<string>;
   /** The element that says that the load is complete. */
   readonly stamp: Element;
 }
@@ -26,7 +29,7 @@ const openGate: readonly Element[] = Object.values(protocolNumber).map((number) 
  */
 export async function loadFresh(context: LoadContext): Promise<Outcome> {
   const { scratch, stamp } = context;
-  const skeleton = await runNft(['-f', '-'], skeletonText(tableName));
+  const skeleton = await runNft(['-f', '-'], wholeSkeleton(context));
   if (skeleton.kind !== 'done') return skeleton;
   const outcome = await fill(scratch, context.elements, () => context.run(additions([...openGate, stamp])));
   if (outcome.kind === 'refused') await runNft(['delete', 'table', 'inet', tableName]);
@@ -41,7 +44,8 @@ export async function replaceEmpty(context: LoadContext, stampBefore: Element): 
   const removed = await runNft(['delete', 'table', 'inet', tableName]);
   if (removed.kind !== 'done') return removed;
   const outcome = await loadFresh(context);
-  if (outcome.kind === 'refused') await loadFresh({ ...context, elements: () => [], stamp: stampBefore });
+  if (outcome.kind === 'refused')
+    await loadFresh({ ...context, elements: () => [], timeouts: new Set(), stamp: stampBefore });
   return outcome;
 }
 
@@ -76,7 +80,14 @@ async function writeHalf(scratch: string, elements: Iterable<Element>): Promise<
   }
 }
 
-/** Where this version's table stands: its sets are emptied and filled in one transaction, and flows go on. */
+function wholeSkeleton({ timeouts }: LoadContext): string {
+  return `${skeletonText(tableName)}${additionText(tableName, timeouts)}\n`;
+}
+
+/**
+ * Where this version's table stands: its sets are emptied and filled in one transaction, and flows go on. The chains for
+ * timeouts must stand.
+ */
 export async function replaceContent({ scratch, elements, stamp }: LoadContext): Promise<Outcome> {
   const file = await createBulkFile(scratch, 'json');
   try {
@@ -96,10 +107,11 @@ export async function replaceContent({ scratch, elements, stamp }: LoadContext):
 }
 
 /** Where the table has another shape: it is replaced as a whole, in one transaction. */
-export async function replaceTable({ scratch, elements, stamp }: LoadContext): Promise<Outcome> {
+export async function replaceTable(context: LoadContext): Promise<Outcome> {
+  const { scratch, elements, stamp } = context;
   const file = await createBulkFile(scratch, 'text');
   try {
-    await file.write([`delete table inet ${tableName}\n`, skeletonText(tableName)]);
+    await file.write([`delete table inet ${tableName}\n`, wholeSkeleton(context)]);
     await file.write(textCommands(additions(everything(elements(), stamp))));
   } catch (error) {
     await file.discard();

@@ -16,12 +16,15 @@ import {
   type Verdict,
 } from '../dataplane.ts';
 import { type NetlinkSocket, openNetlinkSocket } from '../netlink/socket.ts';
+import type { Connection } from '../reset/connection.ts';
+import { Resets } from '../reset/resets.ts';
 import { createBulkFile, runNft } from './bulk.ts';
 import { entryCounters } from './counters.ts';
 import { type Element, jsonCommands, type Operation, textCommands } from './element.ts';
 import { changeOperations, cutsFlows, tableElements, tableEntries, tableRings } from './encode.ts';
 import { type FastPath, openFastPath } from './fast-path.ts';
 import { grouped } from './grouping.ts';
+import { type IdleRules, idleRules, isOver } from './idle-flows.ts';
 import { countElements, readGeneration, readKernelStamp, readShape, type Shape } from './kernel.ts';
 import { loadFresh, replaceContent, replaceEmpty, replaceTable } from './load.ts';
 import { probeFlows, probeNft, probeRuleset } from './probe.ts';
@@ -29,6 +32,7 @@ import { prepareScratch } from './scratch.ts';
 import { type Outcome, type Session, startSession } from './session.ts';
 import { flowClass, tableName } from './skeleton.ts';
 import { type KernelStamp, nextSequence, stampElement } from './stamp.ts';
+import { additionText, chainsOf, removalText } from './timeouts.ts';
 
 export interface NftablesOptions {
   /** Private to this process. Default: a fresh directory in shared memory for each large transaction. */
@@ -65,6 +69,19 @@ export const flowMarks = {
  */
 const listedAtMost = 10_000;
 
+/** A line of this many characters is faster read by an nft of its own than by the session. */
+const toldCharacters = 4_000;
+
+/**
+ * How often flows that shall be reset are looked for, in ms. Where there are so many that it takes long, less often: a
+ * tenth of the time at most.
+ */
+const idleInterval = 1_000;
+const idleShare = 10;
+
+const withoutFastPath =
+  'no flowtable fast path while a rule has an idle timeout: the kernel does not see to it there';
+
 /** From so many entries on, the first ones go into an empty table faster in two halves. */
 const fillingAtOnce = 5_000;
 
@@ -79,6 +96,7 @@ interface Held {
   readonly flowSocket: NetlinkSocket;
   readonly flows: Flows;
   readonly fast: FastPath;
+  readonly resets: Resets;
 }
 
 export class NftablesDataPlane implements DataPlane {
@@ -94,6 +112,12 @@ export class NftablesDataPlane implements DataPlane {
   #idle = false;
   /** How many elements each set holds; undefined where that is not known. */
   #elements: Map<string, number> | undefined;
+  /** Chains in the kernel that give flows their idle timeout. */
+  #timeouts = new Set<string>();
+  /** What `tend` was last told, and what follows from it. */
+  #tended: { readonly table: ForwardingTable; readonly rules: IdleRules } | undefined;
+  #looking: Promise<void> | undefined;
+  #lookAgain = 0;
   #turn: Promise<unknown> = Promise.resolve();
   /** Flows that end in the background. */
   #ending: FlowSelection[] = [];
@@ -149,6 +173,7 @@ export class NftablesDataPlane implements DataPlane {
         session,
         flows,
         fast,
+        resets: new Resets({ run: (line) => this.#runLine(line) }),
         ...sockets,
       };
       await this.#recognize();
@@ -164,12 +189,16 @@ export class NftablesDataPlane implements DataPlane {
       await fast.pause();
       const shape = readShape(questions);
       const next = { stamp, sequence: nextSequence(shape.stamp?.sequence ?? 0) };
+      const timeouts = chainsOf(tableEntries(table));
       const context = {
         scratch,
         elements: () => tableElements(table),
+        timeouts,
         run: (all: Iterable<Operation>) => this.#transact(all),
         stamp: stampElement(next),
       };
+      this.#timeouts = new Set(shape.timeouts);
+      if (shape.kind === 'current') await this.#prepareTimeouts(timeouts);
       // A table that is ours but unstamped was left by a load that never came to its end: it forwards nothing.
       let outcome: Outcome;
       if (shape.kind === 'absent') outcome = await loadFresh(context);
@@ -180,6 +209,7 @@ export class NftablesDataPlane implements DataPlane {
       if (this.#stamp?.sequence !== next.sequence) {
         throw new CommitFailed('the table was loaded but cannot be read back', 'the stamp is missing');
       }
+      await this.#dropTimeouts(timeouts);
       this.#idle = tableElements(table).next().done === true;
       this.#unchecked = table;
       this.#inBackground([]);
@@ -192,7 +222,8 @@ export class NftablesDataPlane implements DataPlane {
       await this.#compared();
       const previous = this.#stamp;
       if (previous === undefined) throw new CommitFailed('nothing is loaded that could be changed', '');
-      if (cutsFlows(change)) await fast.pause();
+      const timeouts = chainsOf(entriesOf(change));
+      if (cutsFlows(change) || timeouts.size > 0) await fast.pause();
       const next = { stamp, sequence: nextSequence(previous.sequence) };
       if (this.#idle && change.added.length > fillingAtOnce) {
         await this.#fill(change, previous, next);
@@ -200,6 +231,7 @@ export class NftablesDataPlane implements DataPlane {
         return;
       }
       this.#idle = false;
+      await this.#prepareTimeouts(timeouts);
       const known = readGeneration(questions) === this.#generation;
       const growth = new Map<string, number>();
       const outcome = await this.#transact(counted(operations(change, previous, next), growth));
@@ -217,6 +249,7 @@ export class NftablesDataPlane implements DataPlane {
     const context = {
       scratch: this.#open().scratch,
       elements: () => additionsOf(change),
+      timeouts: chainsOf(entriesOf(change)),
       run: (all: Iterable<Operation>) => this.#transact(all),
       stamp: stampElement(next),
     };
@@ -240,7 +273,23 @@ export class NftablesDataPlane implements DataPlane {
 
   /** Nothing of its own but the fast path: the rules see whatever comes in, and flows are conntrack's. */
   async report(): Promise<PlaneReport> {
-    return { interfaces: [], maps: [], reasons: [], notes: this.#held?.fast.notes() ?? [] };
+    const notes = this.#keepsFlows() ? [withoutFastPath] : this.#held?.fast.notes();
+    return { interfaces: [], maps: [], reasons: [], notes: notes ?? [] };
+  }
+
+  tend(table: ForwardingTable): void {
+    if (this.#tended?.table !== table) this.#tended = { table, rules: idleRules(table) };
+    const { rules } = this.#tended;
+    if (rules.resetting.length === 0 || this.#looking !== undefined || performance.now() < this.#lookAgain)
+      return;
+    this.#looking = this.#resetIdle(rules).finally(() => {
+      this.#looking = undefined;
+    });
+  }
+
+  /** Ends connections that are kept elsewhere, see `Resets.end`. */
+  async resetConnections(connections: readonly Connection[], forget: () => void): Promise<void> {
+    await this.#open().resets.end(connections, forget);
   }
 
   verify(): Promise<Verdict> {
@@ -249,15 +298,18 @@ export class NftablesDataPlane implements DataPlane {
       const foreign = readGeneration(questions) !== this.#generation;
       const verdict = await this.#verify();
       if (verdict.kind === 'damaged') return verdict;
-      const detail = await fast.tend(foreign);
+      // The kernel keeps flows of a flowtable by rules of its own, whatever their timeout.
+      if (this.#keepsFlows()) await fast.pause();
+      const detail = this.#keepsFlows() ? undefined : await fast.tend(foreign);
       return detail === undefined ? verdict : { kind: 'mended', detail };
     });
   }
 
   flush(): Promise<void> {
     return this.#inTurn(async () => {
-      const { questions, flows, fast } = this.#open();
+      const { questions, flows, fast, resets } = this.#open();
       await fast.pause();
+      await resets.remove();
       if (readShape(questions).kind !== 'absent') {
         const outcome = await runNft(['delete', 'table', 'inet', tableName]);
         if (outcome.kind !== 'done' && readShape(questions).kind !== 'absent') {
@@ -278,10 +330,12 @@ export class NftablesDataPlane implements DataPlane {
   async #letGo(): Promise<void> {
     const held = this.#held;
     if (held === undefined) return;
+    await this.#looking;
     this.#held = undefined;
     this.#ending = [];
     this.#unchecked = undefined;
     await this.#background;
+    held.resets.close();
     await held.session.close();
     held.fast.close();
     held.questions.close();
@@ -299,6 +353,7 @@ export class NftablesDataPlane implements DataPlane {
     const generation = readGeneration(questions);
     const shape = readShape(questions);
     this.#stamp = shape.stamp;
+    this.#timeouts = new Set(shape.timeouts);
     const elements = shape.kind === 'current' ? await this.#count(shape) : undefined;
     this.#elements = elements && new Map(elements);
     this.#generation = shape.stamp === undefined ? -1 : generation;
@@ -312,6 +367,52 @@ export class NftablesDataPlane implements DataPlane {
     const after = readGeneration(questions);
     this.#generation = before === this.#generation && after <= before + 1 ? after : -1;
     return outcome;
+  }
+
+  /** Whether rules ask for idle timeouts, and the fast path is wanted. */
+  #keepsFlows(): boolean {
+    return this.#options.flowtable === 'auto' && this.#tended?.rules.some === true;
+  }
+
+  /** The same for a line of any length. */
+  async #runLine(line: string): Promise<Outcome> {
+    if (line.length <= toldCharacters) return this.#runText(line);
+    // What the generation is afterwards, the next check finds out.
+    this.#generation = -1;
+    return runNft(['-f', '-'], `${line}\n`);
+  }
+
+  /** Makes the chains that are missing, before elements lead to them; without any they do nothing. Throws `CommitFailed`. */
+  async #prepareTimeouts(chains: ReadonlySet<string>): Promise<void> {
+    const missing = chains.difference(this.#timeouts);
+    if (missing.size === 0) return;
+    const outcome = await this.#runText(additionText(tableName, missing));
+    if (outcome.kind !== 'done') {
+      throw new CommitFailed(`the kernel refused an idle timeout: ${summary(outcome.log)}`, outcome.log);
+    }
+    for (const chain of missing) this.#timeouts.add(chain);
+  }
+
+  /** Takes away the others, which no element leads to any more. Where that fails they are harmless. */
+  async #dropTimeouts(wanted: ReadonlySet<string>): Promise<void> {
+    const left = this.#timeouts.difference(wanted);
+    if (left.size === 0) return;
+    const outcome = await this.#runText(removalText(tableName, left));
+    if (outcome.kind === 'done') for (const chain of left) this.#timeouts.delete(chain);
+    else
+      this.#logger.warn({ log: outcome.log }, 'idle timeouts that are no more in use could not be removed');
+  }
+
+  async #resetIdle(rules: IdleRules): Promise<void> {
+    const begun = performance.now();
+    try {
+      const { flows, resets } = this.#open();
+      await flows.reset(isOver(rules, flowMarks), (connections, forget) => resets.end(connections, forget));
+    } catch (error) {
+      this.#logger.error({ err: error }, 'idle connections could not be reset; trying again');
+    }
+    this.#lookAgain =
+      begun + Math.max(idleInterval, (performance.now() - begun) * idleShare) - idleInterval / 2;
   }
 
   async #transact(all: Iterable<Operation>): Promise<Outcome> {
@@ -397,6 +498,9 @@ export class NftablesDataPlane implements DataPlane {
     ) {
       return { kind: 'damaged', detail: `the table inet ${tableName} was loaded by somebody else` };
     }
+    const lost = this.#timeouts.difference(shape.timeouts);
+    if (lost.size > 0)
+      return { kind: 'damaged', detail: `idle timeouts were removed: ${[...lost].join(', ')}` };
     const strange = await this.#strangeElements(shape);
     if (strange !== undefined) return { kind: 'damaged', detail: strange };
     this.#generation = generation;
@@ -407,6 +511,11 @@ export class NftablesDataPlane implements DataPlane {
   async #endFlows(flows: Flows, ending: readonly FlowSelection[]): Promise<void> {
     if (ending.length === 0) return;
     try {
+      const { resets } = this.#open();
+      const resetting = ending.filter((each) => each.kind === 'ring-member' && each.reset === true);
+      if (resetting.length > 0) {
+        await flows.resetSelected(resetting, (connections, forget) => resets.end(connections, forget));
+      }
       await flows.end(ending);
     } catch (error) {
       this.#logger.error({ err: error }, 'flows were cut but not ended; trying again');
@@ -451,6 +560,12 @@ export class NftablesDataPlane implements DataPlane {
     this.#turn = result.catch(() => {});
     return result;
   }
+}
+
+/** Those that are there after it and were not as they are. */
+function* entriesOf({ added, replaced }: Change): Generator<Entry> {
+  yield* added;
+  for (const { after } of replaced) yield after;
 }
 
 function* additionsOf(change: Change): Generator<Element> {

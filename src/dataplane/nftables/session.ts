@@ -10,7 +10,7 @@ export type Outcome =
   | { readonly kind: 'unknown'; readonly log: string };
 
 export interface Session {
-  /** Runs the commands, a JSON list without brackets, as one transaction. Calls must not overlap. */
+  /** Runs the commands, a JSON list without brackets, as one transaction. One call after the other is carried out. */
   run(commands: string): Promise<Outcome>;
   /** Runs commands in text, all in one line, as one transaction. */
   runText(line: string): Promise<Outcome>;
@@ -43,7 +43,14 @@ export function startSession({ limit = 10_000, command }: SessionOptions = {}): 
     await old?.end();
   };
 
-  const run = async (line: string): Promise<Outcome> => {
+  let turn: Promise<unknown> = Promise.resolve();
+  const run = (line: string): Promise<Outcome> => {
+    const outcome = turn.then(() => tell(line));
+    turn = outcome.catch(() => {});
+    return outcome;
+  };
+
+  const tell = async (line: string): Promise<Outcome> => {
     if (current !== undefined && (current.ended || current.commands >= commandsPerProgram)) await retire();
     current ??= startProgram(program, args);
     const outcome = await current.run(line, limit);

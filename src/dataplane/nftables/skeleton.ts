@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { Affinity, RingSize } from '../../forwarding/table.ts';
 import type { Family } from '../../resources/address.ts';
+import { usualTimeout, usualTimeoutText } from './timeouts.ts';
 
 export const tableName = 'penstock';
 
@@ -71,7 +72,7 @@ export const shapeVersion = createHash('sha256').update(skeletonText(tableName))
 
 /** The whole ruleset without elements, as `nft -f` reads it. Text, because nft 1.0.6 cannot make these maps from JSON. */
 export function skeletonText(table: string): string {
-  const lines = [`table inet ${table} {`];
+  const lines = [`table inet ${table} {`, `  ${usualTimeoutText}`];
   for (const set of setDefinitions) {
     lines.push(`  ${set.kind} ${set.name} { type ${set.type};${set.counted ? ' counter;' : ''} }`);
   }
@@ -114,6 +115,8 @@ function familySets(family: Family): readonly SetDefinition[] {
     map('ring', `mark . classid : ${address}`),
     map('ring_hash', 'mark : verdict'),
     set('ring_live', `mark . ${address} . inet_proto`),
+    map('idle', `${endpoint} : verdict`),
+    map('idle_any', `${anyPort} : verdict`),
     set('masq', endpoint),
     set('masq_any', anyPort),
     set('backends', address),
@@ -131,6 +134,8 @@ function familyChains(family: Family): readonly ChainDefinition[] {
   const ringMember = `ct mark & 0x00ffffff . ${backend} . ct original protocol`;
   // Without it nft 1.0.6 does not know the type of a port.
   const hasPorts = 'meta l4proto { tcp, udp }';
+  // In place of what the kernel would keep a flow for: first the usual, then what the endpoint says.
+  const usually = `meta l4proto tcp ct timeout set "${usualTimeout}"`;
   // An ICMP error carries the mark of the flow it is about, but has no ports. Where ports are asked for, errors come last,
   // so that no other packet is asked twice what it is.
   const passErrors = 'meta l4proto { icmp, icmpv6 } accept';
@@ -145,6 +150,8 @@ function familyChains(family: Family): readonly ChainDefinition[] {
     {
       name: `balanced${f}`,
       rules: [
+        usually,
+        `${hasPorts} ${knocked} vmap @idle${f}`,
         `ct mark & 0x03ffffff vmap @ring_hash${f}`,
         `${hasPorts} dnat ${ip} to ct mark & 0x00ffffff . meta priority map @ring${f} : ${knocked} map @port${f}`,
         'drop',
@@ -153,6 +160,8 @@ function familyChains(family: Family): readonly ChainDefinition[] {
     {
       name: `balanced_any${f}`,
       rules: [
+        usually,
+        `${knockedAny} vmap @idle_any${f}`,
         `ct mark & 0x03ffffff vmap @ring_hash${f}`,
         `dnat ${ip} to ct mark & 0x00ffffff . meta priority map @ring${f}`,
         'drop',
@@ -198,7 +207,9 @@ function familyChains(family: Family): readonly ChainDefinition[] {
     {
       name: `begun${f}`,
       rules: [
+        `${hasPorts} ${through} vmap @idle${f}`,
         `${hasPorts} ${through} . ${backend} . ct reply proto-src @nat_live${f} ct mark set ${byte(flowClass.nat)} accept`,
+        `${throughAny} vmap @idle_any${f}`,
         `${throughAny} . ${backend} @nat_any_live${f} ct mark set ${byte(flowClass.natAnyPort)} accept`,
       ],
     },

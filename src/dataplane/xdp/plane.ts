@@ -162,6 +162,10 @@ export class XdpDataPlane implements DataPlane {
     };
   }
 
+  tend(table: ForwardingTable): void {
+    this.#nftables.tend(table);
+  }
+
   verify(): Promise<Verdict> {
     return this.#inTurn(async () => {
       const verdict = await this.#nftables.verify();

@@ -4,6 +4,7 @@ import json, os, socket, struct, subprocess, sys, threading, time
 SLOWNESS = float(os.environ.get('PENSTOCK_SLOWNESS', 1))
 LIMIT = 0.7 * SLOWNESS
 sockets, senders, errors = {}, {}, []
+fates = {'open': 0, 'closed': 0, 'reset': 0}
 
 
 def family(address):
@@ -16,13 +17,19 @@ def peer_text(peer):
 
 def serve_tcp(server, name):
     def talk(conn, peer):
+        fates['open'] += 1
+        fate = 'closed'
         try:
             while True:
                 if not conn.recv(2048):
                     break
                 conn.sendall(json.dumps([name, peer_text(peer)]).encode())
+        except ConnectionResetError:
+            fate = 'reset'
         except OSError:
             pass
+        fates['open'] -= 1
+        fates[fate] += 1
         conn.close()
     while True:
         conn, peer = server.accept()
@@ -88,6 +95,16 @@ def ask(key, size=100):
     if not answer:
         raise ConnectionError('closed')
     return json.loads(answer) + [len(answer)]
+
+
+def fate(key):
+    """How a connection ends, without asking anything of it."""
+    try:
+        return 'closed' if not sockets[key].recv(65535) else 'open'
+    except ConnectionResetError:
+        return 'reset'
+    except TimeoutError:
+        return 'open'
 
 
 def close(key):
@@ -261,7 +278,7 @@ def heard(key):
 commands = dict(listen=listen, connect=connect, ask=ask, close=close, spread=spread, send=send, heard=heard,
                 offer=offer, transfer=transfer, watch=watch, noted=noted, ping=ping,
                 forget_paths=forget_paths, hush=hush, rest=rest, abort=abort, flood=flood,
-                recite=recite, question=question)
+                recite=recite, question=question, fate=fate, fates=lambda: fates)
 print(json.dumps({'answer': 'ready'}), flush=True)
 for line in sys.stdin:
     name, *args = json.loads(line)

@@ -19,6 +19,10 @@ export interface Host {
     key: string,
     size?: number,
   ): Promise<{ readonly name: string; readonly peer: string; readonly length: number }>;
+  /** What has become of a connection, at most some tenths of a second later. */
+  fate(key: string): Promise<'open' | 'closed' | 'reset'>;
+  /** What has become of the connections to this machine that listens, in all. */
+  fates(): Promise<{ readonly open: number; readonly closed: number; readonly reset: number }>;
   close(key: string): Promise<void>;
   /** Closes with a reset, after which the port can be used again at once. */
   abort(key: string): Promise<void>;
@@ -239,6 +243,12 @@ async function startHost([file = '', ...args]: readonly string[]): Promise<Start
       async ask(key, size = 100) {
         const [name, peer, length] = (await command('ask', key, size)) as [string, string, number];
         return { name, peer, length };
+      },
+      async fate(key) {
+        return (await command('fate', key)) as 'open' | 'closed' | 'reset';
+      },
+      async fates() {
+        return (await command('fates')) as { open: number; closed: number; reset: number };
       },
       async close(key) {
         await command('close', key);

@@ -1,0 +1,66 @@
+// Idle timeouts other than the usual: for each length of time in use a chain that gives it to a flow, made when the first
+// rule asks for it. An endpoint leads to its chain by an element, like everything else.
+import { type Idle, usualIdleTimeout } from '../../forwarding/idle.ts';
+import type { Entry } from '../../forwarding/table.ts';
+import type { Transport } from '../../resources/address.ts';
+
+/**
+ * Seconds for which the kernel keeps a flow longer that shall be reset: meanwhile it is found. Without an agent it ends then,
+ * in silence.
+ */
+export const resetGrace = 15;
+
+/** Chains of this name, and what they name, come and go: they are no part of the ruleset's shape. */
+export const timeoutPrefix = 'idle_';
+
+/** Of flows to balanced endpoints that say nothing else. */
+export const usualTimeout = 'usual';
+export const usualTimeoutText = timeoutText('tcp', usualTimeout, usualIdleTimeout);
+
+/** The chain for flows over a transport, such as `idle_tcp_60`; it names a timeout of the same name. */
+export function timeoutChain(transport: Transport, { seconds, reset }: Idle): string {
+  return `${timeoutPrefix}${transport}_${seconds + (reset ? resetGrace : 0)}`;
+}
+
+/** The chains that entries need. */
+export function chainsOf(entries: Iterable<Entry>): ReadonlySet<string> {
+  const chains = new Set<string>();
+  for (const { endpoint, target } of entries) {
+    if (target.idle) chains.add(timeoutChain(endpoint.transport, target.idle));
+  }
+  return chains;
+}
+
+/** One line: a session reads lines. */
+export function additionText(table: string, chains: Iterable<string>): string {
+  return Array.from(chains, (chain) => {
+    const [, transport, seconds] = chain.split('_');
+    return [
+      `add ${timeoutText(transport === 'tcp' ? 'tcp' : 'udp', chain, Number(seconds), `inet ${table} `)}`,
+      `add chain inet ${table} ${chain}`,
+      `flush chain inet ${table} ${chain}`,
+      `add rule inet ${table} ${chain} ct timeout set "${chain}"`,
+    ].join('; ');
+  }).join('; ');
+}
+
+/** Only for chains that no element leads to. */
+export function removalText(table: string, chains: Iterable<string>): string {
+  return Array.from(chains, (chain) =>
+    [
+      `flush chain inet ${table} ${chain}`,
+      `delete chain inet ${table} ${chain}`,
+      `delete ct timeout inet ${table} ${chain}`,
+    ].join('; '),
+  ).join('; ');
+}
+
+/**
+ * Of TCP only the established state: what is opening or closing is over sooner by itself. Of UDP both, or a flow that is
+ * never answered would be over before.
+ */
+function timeoutText(transport: Transport, name: string, seconds: number, table = ''): string {
+  const policy =
+    transport === 'tcp' ? `established : ${seconds}` : `unreplied : ${seconds}, replied : ${seconds}`;
+  return `ct timeout ${table}${name} { protocol ${transport}; policy = { ${policy} }; }`;
+}
