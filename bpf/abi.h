@@ -10,7 +10,7 @@
 #define PENSTOCK_ABI_H
 
 /* Raised whenever the meaning or the layout of anything in this file changes: the agent then builds the maps anew. */
-#define ABI_VERSION 1
+#define ABI_VERSION 2
 
 union address {
 	__u8 bytes[16];
@@ -48,16 +48,18 @@ enum target_kind {
 	TARGET_TRACKED = 2,  /* one to one, with a flow entry: another frontend leads to the same backend port */
 	TARGET_BALANCED = 3,
 	TARGET_HAND_UP = 4,  /* nftables does it: masquerading */
+	TARGET_LEAVE = 5,    /* nftables does it, and answers go to the clients: idle timeouts */
 };
 
 enum affinity {
 	AFFINITY_FIVE_TUPLE = 0,
 	AFFINITY_CLIENT_IP = 1,
 	AFFINITY_CLIENT_IP_PROTOCOL = 2,
+	AFFINITY_MACHINE = 255, /* HAND_UP, LEAVE: leads to a machine, not to a ring */
 };
 
 struct target {
-	__u32 to;            /* NAT, TRACKED: index into `machines`; BALANCED: index into `rings` */
+	__u32 to;            /* NAT, TRACKED: index into `machines`; BALANCED: index into `rings`; LEAVE: by affinity */
 	__be16 port;         /* 0: the packet's own */
 	__u8 kind;
 	__u8 affinity;
@@ -154,6 +156,7 @@ struct slots {
 
 #define MEMBER_TCP 1         /* its TCP flows go on */
 #define MEMBER_UDP 2
+#define MEMBER_DRAINED 4     /* neither, but it is there */
 /* A machine in a ring. */
 struct member {
 	version_t version;
@@ -299,6 +302,8 @@ enum reason {
 	/* events besides the verdict */
 	REASON_FLOW_DISPLACED,       /* a flow entry that was not over yet gave way */
 	REASON_REPORTED,             /* a client's port was changed because its flow collided with another */
+	/* handed to nftables untouched, as those above */
+	REASON_IDLE_RULE,            /* the rule has an idle timeout of its own */
 	REASONS
 };
 

@@ -36,6 +36,35 @@ static __always_inline __u32 frontend_of(const struct packet *p, struct target *
 	return NOWHERE;
 }
 
+/*
+ * To the machine, nftables and the client it is a flow like any other; to the way back it is a conversation with the
+ * machine's port that goes past every frontend that keeps no flows. `packet` is not read any more.
+ */
+STEP int note_left(struct packet *p, const struct target *target, __u32 seed)
+{
+	const struct machine *machine;
+	const struct member *member;
+	__u32 to;
+
+	if (!p || !target)
+		return XDP_PASS;
+	to = target->to;
+	if (target->affinity != AFFINITY_MACHINE) {
+		member = member_at(choose_member(p, target));
+		if (!member)
+			return XDP_PASS;
+		to = member->machine;
+	}
+	machine = bpf_map_lookup_elem(&machines, &to);
+	if (!machine)
+		return XDP_PASS;
+	p->destination = machine->address;
+	p->destination_hash = hash_address(&machine->address);
+	if (target->port)
+		p->destination_port = target->port;
+	return note_direct_client(p, seed);
+}
+
 static __always_inline int toward_frontend(struct xdp_md *ctx, struct packet *p)
 {
 	const struct control *c;
@@ -52,6 +81,11 @@ static __always_inline int toward_frontend(struct xdp_md *ctx, struct packet *p)
 		return GO_ON;
 	if (target.kind == TARGET_HAND_UP)
 		return hand_up(REASON_HAND_UP_RULE);
+	if (target.kind == TARGET_LEAVE) {
+		if (!(p->flags & IS_ERROR))
+			note_left(p, &target, c->flow_seed);
+		return hand_up(REASON_IDLE_RULE);
+	}
 	if (is_machine(&p->source, p->source_hash, p->source_cell, p->epoch))
 		return hand_up(REASON_HAIRPIN);
 	if (p->source_cell & ADDRESS_FRONTEND && is_source_own(ctx, p))

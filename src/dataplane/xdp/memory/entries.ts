@@ -43,12 +43,8 @@ export class Entries {
     const { to, how } = frontends.newest(index);
     const kind = kindOf(how);
     if (kind === targetKind.none || (how & portBits) !== keyOf(target.port, 0)) return false;
-    if (
-      (kind === targetKind.handUp) !== target.masquerade ||
-      leadsToMachine(how) !== (target.kind === 'nat')
-    ) {
-      return false;
-    }
+    if ((isHandedUp(kind) ? kind : undefined) !== handedUpAs(target)) return false;
+    if (leadsToMachine(how) !== (target.kind === 'nat')) return false;
     if (target.kind === 'balanced') {
       return affinityOf(how) === affinityNumber[target.affinity] && rings.has(target.ring, to);
     }
@@ -104,6 +100,7 @@ export class Entries {
   #lead(index: number, key: number, target: Target, earlier: TargetWords | undefined): TargetWords {
     const { backends, counters, rings, ringPorts, serials, ways } = this.#parts;
     const port = keyOf(target.port, 0);
+    const handedUp = handedUpAs(target);
     let to: number;
     let kind: number;
     let affinity = 0;
@@ -112,13 +109,13 @@ export class Entries {
       const machine = readAddress(target.address, this.#machine);
       to = backends.use(machine, false);
       inet = inetOf(machine);
-      kind = target.masquerade ? targetKind.handUp : ways.join(to, WaysBack.key(port, key), index);
-      if (target.masquerade) affinity = handedUpMachine;
+      kind = handedUp ?? ways.join(to, WaysBack.key(port, key), index);
+      if (handedUp !== undefined) affinity = handedUpMachine;
     } else {
       to = rings.indexOf(target.ring);
-      kind = target.masquerade ? targetKind.handUp : targetKind.balanced;
+      kind = handedUp ?? targetKind.balanced;
       affinity = affinityNumber[target.affinity];
-      if (!target.masquerade) ringPorts.addPort(to, WaysBack.key(port, key));
+      if (handedUp === undefined) ringPorts.addPort(to, WaysBack.key(port, key));
     }
     const how = port | (kind << 16) | (affinity << 24);
     const serial = earlier !== undefined && flowsGoOn(earlier, to, how) ? earlier.serial : serials.take();
@@ -132,8 +129,19 @@ export function leadsToMachine(how: number): boolean {
   return (
     kind === targetKind.nat ||
     kind === targetKind.tracked ||
-    (kind === targetKind.handUp && affinityOf(how) === handedUpMachine)
+    (isHandedUp(kind) && affinityOf(how) === handedUpMachine)
   );
+}
+
+/** True for what nftables does. */
+export function isHandedUp(kind: number): boolean {
+  return kind === targetKind.handUp || kind === targetKind.leave;
+}
+
+/** The kind of a target that nftables does; absent where the program does it. */
+function handedUpAs({ masquerade, idle }: Target): number | undefined {
+  if (masquerade) return targetKind.handUp;
+  return idle === undefined ? undefined : targetKind.leave;
 }
 
 /** As `leadsElsewhere` of the forwarding table: flows go on where only affinity or masquerading differ. */

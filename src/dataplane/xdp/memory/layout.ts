@@ -2,7 +2,7 @@
 // has the compiler compare them.
 
 /** `ABI_VERSION`. */
-export const abiVersion = 1;
+export const abiVersion = 2;
 
 /** `struct control`. What lies in its spare part is the agent's alone, see `stampPlaces`. */
 export const control = {
@@ -142,12 +142,12 @@ export const device = {
 } as const;
 
 /** `enum target_kind` */
-export const targetKind = { none: 0, nat: 1, tracked: 2, balanced: 3, handUp: 4 } as const;
+export const targetKind = { none: 0, nat: 1, tracked: 2, balanced: 3, handUp: 4, leave: 5 } as const;
 
 /** `enum affinity` */
 export const affinityNumber = { 'five-tuple': 0, 'client-ip': 1, 'client-ip-protocol': 2 } as const;
 
-/** In place of an affinity: what is handed up leads to a machine, not to a ring. The program does not read it. */
+/** `AFFINITY_MACHINE`: what is handed up leads to a machine, not to a ring. */
 export const handedUpMachine = 0xff;
 
 /** `PROTOCOL_MACHINE` and the `WAY_` constants. */
@@ -160,7 +160,7 @@ export const way = {
 } as const;
 
 /** `MEMBER_` constants. */
-export const memberState = { tcp: 1, udp: 2 } as const;
+export const memberState = { tcp: 1, udp: 2, drained: 4 } as const;
 
 /** `ADDRESS_` constants. */
 export const addressBit = { frontend: 1, machine: 2, ring: 4 } as const;

@@ -2,7 +2,7 @@
 // back, one that was published is settled.
 import type { Backends } from './backends.ts';
 import { machineKey } from './backends.ts';
-import { leadsToMachine } from './entries.ts';
+import { isHandedUp, leadsToMachine } from './entries.ts';
 import { kindOf } from './frontends.ts';
 import { targetKind, way } from './layout.ts';
 import type { Parts } from './parts.ts';
@@ -61,7 +61,7 @@ function* recoverFrontends(parts: Parts): Generator<void, void, void> {
     if (!leadsToMachine(how)) continue;
     if (!backends.machines.has(to)) throw new Mismatch(`frontend ${index} leads to no machine`);
     backends.uses.recover(to);
-    if (kind === targetKind.handUp) continue;
+    if (isHandedUp(kind)) continue;
     if ((key & portBits) === 0) ways.everyPort.recover(to);
     if (kind === targetKind.tracked) ways.uses.recover(wayOf(backends, to, key, address));
   }

@@ -315,6 +315,7 @@ function unitsFor(size: number): number {
 }
 
 /** As `ring_live` of the nftables plane has it. */
-function stateOf({ eligible, keepsUdp }: RingMember): number {
+function stateOf({ eligible, keepsUdp, drained }: RingMember): number {
+  if (drained) return memberState.drained;
   return eligible || keepsUdp ? memberState.tcp | memberState.udp : memberState.tcp;
 }

@@ -2,7 +2,7 @@
 import { expect } from 'vitest';
 import type { FiveTuple } from '../../../../forwarding/hash.ts';
 import { lookup } from '../../../../forwarding/lookup.ts';
-import type { Entry, ForwardingTable } from '../../../../forwarding/table.ts';
+import type { Entry, ForwardingTable, Target } from '../../../../forwarding/table.ts';
 import { ip } from '../../../../forwarding/testing/declare.ts';
 import type { IpAddress, Transport } from '../../../../resources/address.ts';
 import type { Reader } from './reader.ts';
@@ -12,7 +12,7 @@ export function expectTable(reader: Reader, table: ForwardingTable, packets: rea
   for (const packet of [...packets, ...entriesOf(table).map(packetTo)]) {
     const expected = lookup(table, packet);
     const answer = reader.lookup(packet);
-    if (expected?.entry.target.masquerade) expect(answer).toBe('handUp');
+    if (expected !== undefined && isHandedUp(expected.entry.target)) expect(answer).toBe('handUp');
     else if (answer === 'handUp') expect(emptyRing(table, packet)).toBe(true);
     else expect(answer).toEqual(expected && { address: expected.address, port: expected.port });
   }
@@ -32,6 +32,10 @@ export function expectTable(reader: Reader, table: ForwardingTable, packets: rea
   }
 }
 
+function isHandedUp({ masquerade, idle }: Target): boolean {
+  return masquerade || idle !== undefined;
+}
+
 /** Where the answers of an entry's flows come from; port 0: from every port. */
 interface Door {
   readonly entry: Entry;
@@ -42,7 +46,7 @@ interface Door {
 
 function doorsOf(table: ForwardingTable, entry: Entry): readonly Door[] {
   const { endpoint, target } = entry;
-  if (target.masquerade) return [];
+  if (isHandedUp(target)) return [];
   const door = {
     entry,
     transport: endpoint.transport,

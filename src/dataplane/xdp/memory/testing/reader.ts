@@ -107,7 +107,7 @@ export class Reader {
     if (found === undefined) return undefined;
     this.#expectBit(packet.destinationAddress, addressBit.frontend);
     const { kind, to, affinity } = found.target;
-    if (kind === 'handUp') return 'handUp';
+    if (kind === 'handUp' || kind === 'leave') return 'handUp';
     const port = found.target.port === 0 ? packet.destinationPort : found.target.port;
     if (kind !== 'balanced') {
       const address = this.machineAddress(to);

@@ -15,12 +15,21 @@ import {
 } from '../../../../forwarding/testing/declare.ts';
 import type { LoadBalancerPorts } from '../../../../ports/assignment.ts';
 import type { RuleProtocol } from '../../../../resources/address.ts';
-import type { InboundNatRule, LoadBalancer, LoadBalancingRule, Member } from '../../../../resources/model.ts';
+import type {
+  FlowOptions,
+  InboundNatRule,
+  LoadBalancer,
+  LoadBalancingRule,
+  Member,
+} from '../../../../resources/model.ts';
 
 const protocol: fc.Arbitrary<RuleProtocol> = fc.constantFrom('tcp', 'udp', 'all');
-const flow = fc.record({
-  sourceNat: fc.constantFrom('none', 'none', 'none', 'masquerade' as const),
-});
+const flow: fc.Arbitrary<FlowOptions> = fc
+  .record({
+    sourceNat: fc.constantFrom('none', 'none', 'none', 'masquerade' as const),
+    idleTimeout: fc.constantFrom(0, 0, 0, 60),
+  })
+  .map(({ sourceNat, idleTimeout }) => ({ sourceNat, ...(idleTimeout > 0 && { idleTimeout }) }));
 
 const anyMember: fc.Arbitrary<Member> = fc
   .record({
