@@ -47,7 +47,8 @@ function lookAt({ entries }: CompiledRule): Known {
 /** A test for established flows that shall be reset now. */
 export function isOver({ resetting }: IdleRules, marks: FlowMarks): (flow: Flow) => boolean {
   return ({ original, mark, timeout }) => {
-    if (timeout > resetGrace || !isOurs(mark, marks)) return false;
+    // The kernel rounds down.
+    if (timeout >= resetGrace || !isOurs(mark, marks)) return false;
     const port = isAnyPort(mark, marks) ? 0 : original.destinationPort;
     const key = `${original.destination}/${original.protocol}/${port}`;
     return resetting.some((endpoints) => endpoints.has(key));

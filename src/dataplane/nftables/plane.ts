@@ -514,6 +514,8 @@ export class NftablesDataPlane implements DataPlane {
       const { resets } = this.#open();
       const resetting = ending.filter((each) => each.kind === 'ring-member' && each.reset === true);
       if (resetting.length > 0) {
+        // First what needs no words: its next packet goes elsewhere.
+        await flows.end(resetting.map((each) => ({ ...each, udpOnly: true })));
         await flows.resetSelected(resetting, (connections, forget) => resets.end(connections, forget));
       }
       await flows.end(ending);

@@ -41,6 +41,7 @@ import { isPinned, leave, pinAgain } from './pins.ts';
 import { Presence } from './presence.ts';
 import { reasonsOf } from './reasons.ts';
 import { possibleCpus } from './settings.ts';
+import { Tending } from './tending.ts';
 
 export interface XdpOptions {
   /** `auto`: all interfaces that carry traffic to machines and clients. */
@@ -71,6 +72,7 @@ export class XdpDataPlane implements DataPlane {
   readonly kind = 'xdp';
   readonly #options: XdpOptions;
   readonly #nftables: NftablesDataPlane;
+  readonly #tending: Tending;
   #held: Held | undefined;
   #engine: Engine | undefined;
   #presence: Presence | undefined;
@@ -83,6 +85,10 @@ export class XdpDataPlane implements DataPlane {
     const { logger, scratchDirectory } = options;
     this.#options = options;
     this.#nftables = new NftablesDataPlane({ logger, ...(scratchDirectory && { scratchDirectory }) });
+    this.#tending = new Tending({
+      reset: (connections, forget) => this.#nftables.resetConnections(connections, forget),
+      logger,
+    });
   }
 
   open(): Promise<KernelState> {
@@ -123,8 +129,12 @@ export class XdpDataPlane implements DataPlane {
     return this.#inTurn(async () => {
       this.#open();
       await this.#stagedToCommit(change);
+      // While their members are still known; those whose members drain get no new ones.
+      const draining = await this.#tending.draining(this.#loaded(), change);
       await this.#unlessRefused(() => this.#nftables.commit(change, stamp));
       this.#publish(stamp);
+      // The change stands, and has cut them already.
+      await this.#tending.end(draining);
     });
   }
 
@@ -164,6 +174,10 @@ export class XdpDataPlane implements DataPlane {
 
   tend(table: ForwardingTable): void {
     this.#nftables.tend(table);
+    // In turn: what takes the maps away waits until nobody reads them.
+    void this.#inTurn(async () => {
+      if (this.#engine !== undefined) this.#tending.tend(this.#engine, table);
+    });
   }
 
   verify(): Promise<Verdict> {
@@ -185,6 +199,7 @@ export class XdpDataPlane implements DataPlane {
   flush(): Promise<void> {
     return this.#inTurn(async () => {
       const { directory, object } = this.#open();
+      await this.#tending.settled();
       await this.#presence?.close();
       this.#presence = undefined;
       removeAll(directory);
@@ -249,6 +264,7 @@ export class XdpDataPlane implements DataPlane {
 
   /** The program goes on where it is, over the maps that it has, until `appear`. */
   async #replaceEngine(engine: Engine): Promise<void> {
+    await this.#tending.settled();
     await this.#presence?.close();
     this.#presence = undefined;
     await this.#engine?.image.settled().catch(() => {});
@@ -294,6 +310,7 @@ export class XdpDataPlane implements DataPlane {
   async #moveTo(shape: Shape): Promise<void> {
     const { directory, object } = this.#open();
     const old = this.#loaded();
+    await this.#tending.settled();
     const { engine, follow } = await growEngine(directory, object, old, shape);
     await this.#presence?.close();
     this.#presence = undefined;
@@ -351,6 +368,7 @@ export class XdpDataPlane implements DataPlane {
     if (isPinned(old, known)) return;
     await this.#presence?.close();
     this.#presence = undefined;
+    await this.#tending.settled();
     const { directory, engine } = pinAgain(old, known);
     this.#held = { object, directory };
     this.#engine = engine;
@@ -376,6 +394,7 @@ export class XdpDataPlane implements DataPlane {
     this.#presence = undefined;
     const engine = this.#engine;
     this.#engine = undefined;
+    await this.#tending.settled();
     // What is not settled now, the next agent settles.
     await engine?.image.settled().catch(() => {});
     engine?.program.close();

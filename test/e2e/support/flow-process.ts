@@ -13,7 +13,8 @@ export type FlowOrder =
       readonly port: number;
       readonly interval: number;
     }
-  | { readonly kind: 'tally'; readonly id: string };
+  | { readonly kind: 'tally'; readonly id: string }
+  | { readonly kind: 'fate'; readonly id: string };
 
 /** For a sender: the machine that answered each datagram, null where none did. */
 export type FlowAnswer = { readonly text: string } | { readonly answers: readonly (string | null)[] };
@@ -25,13 +26,18 @@ interface Sender {
 
 const connections = new Map<string, Socket>();
 const senders = new Map<string, Sender>();
+/** How connections have ended that nobody here has ended. */
+const fates = new Map<string, 'closed' | 'reset'>();
 
 async function open(id: string, address: string, port: number): Promise<FlowAnswer> {
   const socket = createConnection({ host: address, port });
   const { promise, resolve } = Promise.withResolvers<FlowAnswer>();
   socket.once('connect', () => resolve({ text: 'connected' }));
   socket.once('error', (error) => resolve({ text: error.message }));
-  socket.on('error', () => {});
+  socket.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'ECONNRESET') fates.set(id, 'reset');
+  });
+  socket.on('close', () => fates.set(id, fates.get(id) ?? 'closed'));
   socket.setTimeout(5_000 * slowness, () => resolve({ text: 'timeout' }));
   connections.set(id, socket);
   return await promise;
@@ -89,6 +95,8 @@ async function obey(order: FlowOrder): Promise<FlowAnswer> {
       return await ask(order.id, order.patience);
     case 'send':
       return await send(order.id, order.address, order.port, order.interval);
+    case 'fate':
+      return { text: fates.get(order.id) ?? 'open' };
     case 'tally':
       return { answers: senders.get(order.id)?.answers ?? [] };
   }

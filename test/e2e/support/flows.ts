@@ -46,6 +46,12 @@ export class Flows implements AsyncDisposable {
     return 'text' in answer ? answer.text : '';
   }
 
+  /** What has become of a connection: `open`, `closed`, or `reset` by an RST. */
+  async fate(id: string): Promise<string> {
+    const answer = await this.#call({ kind: 'fate', id });
+    return 'text' in answer ? answer.text : '';
+  }
+
   /** Sends a datagram each few milliseconds from one port, until the end. */
   async send(id: string, address: string, port: number, interval = 5): Promise<void> {
     await this.#call({ kind: 'send', id, address, port, interval });

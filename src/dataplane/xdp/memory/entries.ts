@@ -2,8 +2,10 @@
 
 import { protocolNumber } from '../../../forwarding/hash.ts';
 import type { Endpoint, Entry, Target } from '../../../forwarding/table.ts';
+import type { Transport } from '../../../resources/address.ts';
 import { inetOf, readAddress } from './address-words.ts';
 import { affinityOf, kindOf, type TargetWords } from './frontends.ts';
+import { handedUpAs } from './handed-up.ts';
 import { keyOf } from './hash.ts';
 import { affinityNumber, handedUpMachine, targetKind } from './layout.ts';
 import type { Parts } from './parts.ts';
@@ -43,7 +45,8 @@ export class Entries {
     const { to, how } = frontends.newest(index);
     const kind = kindOf(how);
     if (kind === targetKind.none || (how & portBits) !== keyOf(target.port, 0)) return false;
-    if ((isHandedUp(kind) ? kind : undefined) !== handedUpAs(target)) return false;
+    const transport = transportOf(this.#parts.frontends.table.key(index));
+    if ((isHandedUp(kind) ? kind : undefined) !== handedUpAs(target, transport)) return false;
     if (leadsToMachine(how) !== (target.kind === 'nat')) return false;
     if (target.kind === 'balanced') {
       return affinityOf(how) === affinityNumber[target.affinity] && rings.has(target.ring, to);
@@ -100,7 +103,7 @@ export class Entries {
   #lead(index: number, key: number, target: Target, earlier: TargetWords | undefined): TargetWords {
     const { backends, counters, rings, ringPorts, serials, ways } = this.#parts;
     const port = keyOf(target.port, 0);
-    const handedUp = handedUpAs(target);
+    const handedUp = handedUpAs(target, transportOf(key));
     let to: number;
     let kind: number;
     let affinity = 0;
@@ -138,10 +141,9 @@ export function isHandedUp(kind: number): boolean {
   return kind === targetKind.handUp || kind === targetKind.leave;
 }
 
-/** The kind of a target that nftables does; absent where the program does it. */
-function handedUpAs({ masquerade, idle }: Target): number | undefined {
-  if (masquerade) return targetKind.handUp;
-  return idle === undefined ? undefined : targetKind.leave;
+/** Of a key in `frontends`. */
+function transportOf(key: number): Transport {
+  return (key >>> 16) % 256 === protocolNumber.tcp ? 'tcp' : 'udp';
 }
 
 /** As `leadsElsewhere` of the forwarding table: flows go on where only affinity or masquerading differ. */

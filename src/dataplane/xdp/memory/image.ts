@@ -1,7 +1,7 @@
 // The program's memory as the agent keeps it: a change is staged out of sight, then one store makes all of it visible.
 import { setImmediate } from 'node:timers/promises';
 import type { Change } from '../../../forwarding/change.ts';
-import type { ForwardingTable } from '../../../forwarding/table.ts';
+import type { Endpoint, ForwardingTable } from '../../../forwarding/table.ts';
 import { Census } from './census.ts';
 import { Entries } from './entries.ts';
 import { abiVersion, control } from './layout.ts';
@@ -66,6 +66,11 @@ export class Image {
     if (parts.epochs.current > 0) await options.gracePeriod();
     await inSteps(recoverParts(parts));
     return new Image(memory, options, parts);
+  }
+
+  /** The place of an endpoint in `frontends`; below 0 where it has none. */
+  placeOf(endpoint: Endpoint): number {
+    return this.#entries.find(endpoint);
   }
 
   /** Of what packets see; absent before the first `publish`. */

@@ -2,9 +2,10 @@
 import { expect } from 'vitest';
 import type { FiveTuple } from '../../../../forwarding/hash.ts';
 import { lookup } from '../../../../forwarding/lookup.ts';
-import type { Entry, ForwardingTable, Target } from '../../../../forwarding/table.ts';
+import type { Entry, ForwardingTable } from '../../../../forwarding/table.ts';
 import { ip } from '../../../../forwarding/testing/declare.ts';
 import type { IpAddress, Transport } from '../../../../resources/address.ts';
+import { handedUpAs } from '../handed-up.ts';
 import type { Reader } from './reader.ts';
 
 /** Every packet goes where the table says, and where answers do not tell whose they are, flows are tracked. */
@@ -12,7 +13,7 @@ export function expectTable(reader: Reader, table: ForwardingTable, packets: rea
   for (const packet of [...packets, ...entriesOf(table).map(packetTo)]) {
     const expected = lookup(table, packet);
     const answer = reader.lookup(packet);
-    if (expected !== undefined && isHandedUp(expected.entry.target)) expect(answer).toBe('handUp');
+    if (expected !== undefined && isHandedUp(expected.entry)) expect(answer).toBe('handUp');
     else if (answer === 'handUp') expect(emptyRing(table, packet)).toBe(true);
     else expect(answer).toEqual(expected && { address: expected.address, port: expected.port });
   }
@@ -32,8 +33,8 @@ export function expectTable(reader: Reader, table: ForwardingTable, packets: rea
   }
 }
 
-function isHandedUp({ masquerade, idle }: Target): boolean {
-  return masquerade || idle !== undefined;
+function isHandedUp({ endpoint, target }: Entry): boolean {
+  return handedUpAs(target, endpoint.transport) !== undefined;
 }
 
 /** Where the answers of an entry's flows come from; port 0: from every port. */
@@ -46,7 +47,7 @@ interface Door {
 
 function doorsOf(table: ForwardingTable, entry: Entry): readonly Door[] {
   const { endpoint, target } = entry;
-  if (isHandedUp(target)) return [];
+  if (isHandedUp(entry)) return [];
   const door = {
     entry,
     transport: endpoint.transport,
