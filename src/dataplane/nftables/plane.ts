@@ -17,6 +17,7 @@ import {
 } from '../dataplane.ts';
 import { type NetlinkSocket, openNetlinkSocket } from '../netlink/socket.ts';
 import type { Connection } from '../reset/connection.ts';
+import { endingRemovalText } from '../reset/ending-table.ts';
 import { Resets } from '../reset/resets.ts';
 import { createBulkFile, runNft } from './bulk.ts';
 import { entryCounters } from './counters.ts';
@@ -307,9 +308,11 @@ export class NftablesDataPlane implements DataPlane {
 
   flush(): Promise<void> {
     return this.#inTurn(async () => {
-      const { questions, flows, fast, resets } = this.#open();
+      const { questions, flows, fast } = this.#open();
       await fast.pause();
-      await resets.remove();
+      const ending = await runNft(['-f', '-'], `${endingRemovalText}\n`);
+      if (ending.kind !== 'done')
+        throw new CommitFailed('the table of endings could not be removed', ending.log);
       if (readShape(questions).kind !== 'absent') {
         const outcome = await runNft(['delete', 'table', 'inet', tableName]);
         if (outcome.kind !== 'done' && readShape(questions).kind !== 'absent') {

@@ -7,7 +7,7 @@ import { setImmediate } from 'node:timers/promises';
 import { CommitFailed } from '../dataplane.ts';
 import type { Outcome } from '../nftables/session.ts';
 import type { Connection } from './connection.ts';
-import { endingRemovalText, endingTableText, expectingText } from './ending-table.ts';
+import { endingTableText, expectingText } from './ending-table.ts';
 import { openRawSocket, type RawSocket } from './raw-socket.ts';
 import { packetOf, tcpFlag } from './segment.ts';
 
@@ -51,11 +51,6 @@ export class Resets {
     }, secondRound);
     timer.unref();
     this.#timers.add(timer);
-  }
-
-  /** Takes the table away. Throws `CommitFailed`. */
-  async remove(): Promise<void> {
-    await this.#run(endingRemovalText);
   }
 
   close(): void {

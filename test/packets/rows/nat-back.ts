@@ -1,7 +1,7 @@
 // Inbound NAT, from the machine back to the client; and what must not be taken for it.
 import { bytes, type End, type Fields, type Packet, tcp, udp } from '../frame/packet.ts';
 import { rewrite, steered } from '../frame/rewrite.ts';
-import { any, any6, doors, front, front6 } from '../world/rules.ts';
+import { any, any6, doors, front, front6, idle, idle6 } from '../world/rules.ts';
 import { foreign, forwarded, from, type Row, routed, untouched } from './row.ts';
 
 const client: End = ['198.51.100.10', 40000];
@@ -59,6 +59,18 @@ export const natBack: readonly Row[] = [
     name: 'TCP: SYN+ACK long after the knock',
     before: [...knocked, { waitSeconds: 140 }],
     frame: from(answer({ flags: 'SA' })),
+    becomes: untouched('DIRECT'),
+  },
+  {
+    name: 'IPv4 TCP: an answer through a rule with an idle timeout, from a port of another rule as well',
+    before: [from(tcp(client, [idle, 501], { flags: 'S' }))],
+    frame: from(answer({ flags: 'SA' })),
+    becomes: untouched('DIRECT'),
+  },
+  {
+    name: 'IPv6 TCP: a segment of such a flow',
+    before: [from(tcp(client6, [idle6, 501], { flags: 'S' })), from(answer6({ flags: 'SA' }))],
+    frame: from(answer6()),
     becomes: untouched('DIRECT'),
   },
   { name: 'IPv4 UDP: to one who asked', before: asked, frame: from(udp(machine, client)), becomes: outside },

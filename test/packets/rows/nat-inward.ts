@@ -4,7 +4,7 @@ import { addressBytes } from '../frame/address.ts';
 import { encodeIp } from '../frame/encode.ts';
 import { bytes, type End, type Fields, type Packet, tcp, text, udp } from '../frame/packet.ts';
 import { rewrite, steered } from '../frame/rewrite.ts';
-import { any, any6, doors, front, front6, masked, masked6 } from '../world/rules.ts';
+import { any, any6, doors, front, front6, idle, idle6, masked, masked6 } from '../world/rules.ts';
 import { shape } from '../world/tables.ts';
 import { forwarded, from, type Row, routed, untouched } from './row.ts';
 
@@ -164,6 +164,21 @@ export const natInward: readonly Row[] = [
     name: 'a balanced rule that masquerades',
     frame: from(tcp(client, [masked, 80], { flags: 'S' })),
     becomes: untouched('HAND_UP_RULE'),
+  },
+  {
+    name: 'a rule with an idle timeout: TCP',
+    frame: from(tcp(client, [idle, 501], { flags: 'S' })),
+    becomes: untouched('IDLE_RULE'),
+  },
+  {
+    name: 'a rule with an idle timeout: UDP over IPv6',
+    frame: from(udp(client6, [idle6, 501])),
+    becomes: untouched('IDLE_RULE'),
+  },
+  {
+    name: 'a balanced rule with a short idle timeout',
+    frame: from(tcp(client, [idle, 80], { flags: 'S' })),
+    becomes: untouched('IDLE_RULE'),
   },
   {
     name: 'hairpin: a machine at its own frontend',

@@ -54,6 +54,10 @@ export const balancedAny = '203.0.113.6';
 export const masked = '203.0.113.5';
 export const masked6 = '2001:db8:f::5';
 
+/** 501 and 80 have idle timeouts of their own that nftables sees to; 81 has one that XDP keeps. */
+export const idle = '203.0.113.7';
+export const idle6 = '2001:db8:f::7';
+
 /** All of them. */
 export const frontends = {
   front,
@@ -67,6 +71,8 @@ export const frontends = {
   balancedAny,
   masked,
   masked6,
+  idle,
+  idle6,
 } as const;
 
 /** Where the frontend ports of `front` lead that are about a special place. */
@@ -156,6 +162,7 @@ export interface Variation {
 
 export function declaration(variation: Variation = {}): LoadBalancer {
   const masquerade = { sourceNat: 'masquerade' } as const;
+  const shortly = { sourceNat: 'none', idleTimeout: 10 } as const;
   return loadBalancer('packets', {
     frontends: [
       frontend('fe', front),
@@ -169,6 +176,8 @@ export function declaration(variation: Variation = {}): LoadBalancer {
       frontend('lbany', balancedAny),
       frontend('masked', masked),
       frontend('masked6', masked6),
+      frontend('idle', idle),
+      frontend('idle6', idle6),
     ],
     backendPools: [
       pool('web', ...(variation.web ?? web)),
@@ -181,6 +190,9 @@ export function declaration(variation: Variation = {}): LoadBalancer {
       ...fronts.filter(({ name }) => variation.without?.includes(name) !== true),
       { ...nat('masked', 'masked', 501, '10.1.0.2', 9090), flow: masquerade },
       { ...nat('masked-6', 'masked6', 501, 'fd01::2', 9090), flow: masquerade },
+      // To a port that a mapping without flows leads to as well.
+      { ...nat('idle', 'idle', 501, '10.1.0.1', 8080), flow: shortly },
+      { ...nat('idle-6', 'idle6', 501, 'fd01::1', 8080), flow: shortly },
       ...(variation.with ?? []),
     ],
     loadBalancingRules: [
@@ -201,6 +213,14 @@ export function declaration(variation: Variation = {}): LoadBalancer {
       balance('pair', { frontend: 'lb', frontendPort: 84, backendPool: 'pair' }),
       balance('every', { frontend: 'lbany', frontendPort: 0, backendPort: 0, backendPool: 'web' }),
       balance('hidden', { frontend: 'masked', frontendPort: 80, backendPool: 'hidden', flow: masquerade }),
+      balance('idle', { frontend: 'idle', protocol: 'tcp', backendPool: 'web', flow: shortly }),
+      balance('kept', {
+        frontend: 'idle',
+        protocol: 'tcp',
+        frontendPort: 81,
+        backendPool: 'web',
+        flow: { sourceNat: 'none', idleTimeout: 60 },
+      }),
       balance('five-6', { frontend: 'lb6', frontendPort: 80, backendPool: 'web6' }),
       balance('client-6', {
         frontend: 'lb6',
