@@ -15,28 +15,46 @@ const tcp = 6;
 /** Endpoints whose flows end, by their place in `frontends`. */
 export type IdlePlaces = ReadonlyMap<number, Idle>;
 
-/** `placeOf`: below 0 where there is none. Whether any rule asks for it itself is told, too. */
-export function idlePlaces(
-  table: ForwardingTable,
-  placeOf: (entry: Entry) => number,
-): { readonly places: IdlePlaces; readonly asked: boolean } {
+/** What a table asks for. */
+export interface IdleTable {
+  readonly places: IdlePlaces;
+  /** Whether any of these flows are of a rule that asks for a timeout itself. */
+  readonly asked: boolean;
+  /** Rules whose timeout nftables sees to. */
+  readonly left: number;
+}
+
+/** `placeOf`: below 0 where there is none. */
+export function idlePlaces(table: ForwardingTable, placeOf: (entry: Entry) => number): IdleTable {
   const places = new Map<number, Idle>();
   let asked = false;
+  let left = 0;
   for (const { rules } of table.loadBalancers.values()) {
     for (const [name, { entries }] of rules) {
       // Mappings have no flows of their own, or leave them to nftables.
-      if (name.startsWith('nat/')) continue;
+      if (name.startsWith('nat/')) {
+        // All of a rule's ask for the same.
+        const [first] = entries.values();
+        left += Number(first?.target.idle !== undefined);
+        continue;
+      }
+      let isLeft = false;
       for (const entry of entries.values()) {
         const { transport } = entry.endpoint;
         const idle = keptIdle(entry.target, transport);
-        if (idle === undefined || handedUpAs(entry.target, transport) !== undefined) continue;
+        if (handedUpAs(entry.target, transport) !== undefined) {
+          isLeft ||= entry.target.idle !== undefined;
+          continue;
+        }
+        if (idle === undefined) continue;
         const place = placeOf(entry);
         if (place >= 0) places.set(place, idle);
         asked ||= entry.target.idle !== undefined;
       }
+      left += Number(isLeft);
     }
   }
-  return { places, asked };
+  return { places, asked, left };
 }
 
 /** What is over: those to be forgotten in silence, and those of which both ends are told. */

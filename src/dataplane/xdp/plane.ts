@@ -168,7 +168,7 @@ export class XdpDataPlane implements DataPlane {
       }),
       flows: flowFill(image.memory.flows),
       reasons: reasonsOf(program.perCpuSums('reasons'), image.census.translated()),
-      notes,
+      notes: [...notes, ...this.#tending.notes()],
     };
   }
 

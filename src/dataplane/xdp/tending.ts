@@ -6,7 +6,7 @@ import type { ForwardingTable } from '../../forwarding/table.ts';
 import { addressBytes } from '../conntrack/address.ts';
 import type { Connection } from '../reset/connection.ts';
 import type { Engine } from './engine.ts';
-import { type IdlePlaces, IdleWatch, idlePlaces } from './idle-watch.ts';
+import { type IdlePlaces, type IdleTable, IdleWatch, idlePlaces } from './idle-watch.ts';
 import { FlowTable, type FoundFlow, isOpenConnection } from './memory/flow-table.ts';
 import { inSteps } from './memory/steps.ts';
 
@@ -29,9 +29,7 @@ export interface TendingOptions {
 export class Tending {
   readonly #options: TendingOptions;
   #watched: { readonly engine: Engine; readonly flows: FlowTable; readonly watch: IdleWatch } | undefined;
-  #known:
-    | { readonly table: ForwardingTable; readonly places: IdlePlaces; readonly asked: boolean }
-    | undefined;
+  #known: ({ readonly table: ForwardingTable } & IdleTable) | undefined;
   #looking: Promise<void> | undefined;
   #next = 0;
 
@@ -59,6 +57,15 @@ export class Tending {
         // A little sooner than it is asked again.
         this.#next = now + Math.max(asked ? shortInterval : longInterval, took * share) - 0.5;
       });
+  }
+
+  /** What `status` says about it. */
+  notes(): readonly string[] {
+    const left = this.#known?.left ?? 0;
+    if (left === 0) return [];
+    return [
+      `nftables forwards what ${left} ${left === 1 ? 'rule leads' : 'rules lead'} on, for their idle timeout`,
+    ];
   }
 
   /** The maps are given back, or others take their place: nothing of them may be read any more when this resolves. */
