@@ -6,8 +6,9 @@ import { type NetlinkSocket, openNetlinkSocket } from '../netlink/socket.ts';
 import { flowMarks } from '../nftables/plane.ts';
 import { ownNetwork } from '../nftables/testing/lab.ts';
 import { address, endpoint } from '../nftables/testing/tables.ts';
+import type { Connection } from '../reset/connection.ts';
 import { type FlowDeletion, flowsOver } from './flows.ts';
-import type { FlowSelection } from './selection.ts';
+import { type FlowSelection, hex } from './selection.ts';
 
 interface Family {
   readonly client: string;
@@ -53,6 +54,8 @@ interface Made {
   readonly backend?: string;
   readonly mark?: number;
   readonly zone?: number;
+  /** Default: established. */
+  readonly state?: string;
 }
 
 let socket: NetlinkSocket;
@@ -66,13 +69,14 @@ afterAll(() => {
 
 /** Puts these flows in the place of all; those of a family come from one client, and tell themselves by its port. */
 async function make({ client, host }: Family, flows: readonly Made[]): Promise<void> {
-  const lines = flows.map(({ to, port, transport = 'udp', backend, mark = 0, zone }, index) =>
-    [
-      `-I -p ${transport} -s ${client} -d ${to} --sport ${1000 + index} --dport ${port} -t 600 -m ${mark}`,
-      ...(transport === 'tcp' ? ['--state ESTABLISHED'] : []),
-      ...(backend === undefined ? [] : [`--dst-nat ${host(backend)}:8080`]),
-      ...(zone === undefined ? [] : [`-w ${zone}`]),
-    ].join(' '),
+  const lines = flows.map(
+    ({ to, port, transport = 'udp', backend, mark = 0, zone, state = 'ESTABLISHED' }, index) =>
+      [
+        `-I -p ${transport} -s ${client} -d ${to} --sport ${1000 + index} --dport ${port} -t 600 -m ${mark}`,
+        ...(transport === 'tcp' ? [`--state ${state}`] : []),
+        ...(backend === undefined ? [] : [`--dst-nat ${host(backend)}:8080`]),
+        ...(zone === undefined ? [] : [`-w ${zone}`]),
+      ].join(' '),
   );
   await execa('conntrack', ['-F']);
   // By a pipe of a shell: it opens its input by name, which Node's, a socket, does not allow.
@@ -180,6 +184,39 @@ describe.each(ways)('flows that are ended, %s', (most) => {
       const there = new Set(await left());
       const kept = Object.keys(all).filter((_, index) => there.has(index));
       expect(kept).toEqual(['without its mark', 'knocking', 'knocking elsewhere', 'foreign']);
+    });
+
+    it('are established connections of ours, where both ends are told, each with its ends', async () => {
+      const tcp = { port: 80, transport: 'tcp', backend: machine, mark: balanced + ring } as const;
+      const states = ['SYN_SENT', 'SYN_RECV', 'ESTABLISHED', 'FIN_WAIT', 'CLOSE_WAIT', 'TIME_WAIT', 'CLOSE'];
+      await make(family, [
+        ...states.map((state) => ({ ...tcp, to: front, state })),
+        { ...tcp, to: front, mark: 0x1234 },
+        { ...tcp, to: front, transport: 'udp' },
+        { to: other, port: 80, transport: 'tcp', mark: balanced + ring },
+      ]);
+      const flows = flowsOver(socket, flowMarks, most);
+      await flows.probe();
+      const found: Connection[] = [];
+      await flows.reset(
+        () => true,
+        async (connections, forget) => {
+          found.push(...connections);
+          expect(await left()).toHaveLength(10);
+          await forget();
+        },
+      );
+      expect(await left()).toEqual([0, 1, 3, 4, 5, 6, 7, 8, 9]);
+      const ends = ({ client, frontend, machine, peer }: Connection) =>
+        [client, frontend, machine, peer].map((end) => `${end.address.toString('hex')} ${end.port}`);
+      expect(found.map(ends)).toEqual([
+        [
+          `${hex(address(family.client))} 1002`,
+          `${hex(address(front))} 80`,
+          `${hex(backend)} 8080`,
+          `${hex(address(family.client))} 1002`,
+        ],
+      ]);
     });
 
     it('are all of many, beside as many others', async () => {
