@@ -1,8 +1,9 @@
-// The eight methods of the service, each with what all calls have in common.
+// The methods of the service, each with what all calls have in common.
 import type { GatewayContract } from '../gateway/contract.ts';
 import type { GatewayHandlers } from '../wire/service.ts';
 import { apply } from './apply.ts';
 import { clientStream, type Site, serverStream, unary, unimplemented } from './calls.ts';
+import { listFlows } from './list-flows.ts';
 import { listLoadBalancers } from './list-load-balancers.ts';
 import { listMemberHealth } from './list-member-health.ts';
 import { listPortMappings } from './list-port-mappings.ts';
@@ -26,6 +27,7 @@ export function gatewayHandlers(
     ),
     listPortMappings: serverStream(site, 'ListPortMappings', (request) => listPortMappings(gateway, request)),
     listMemberHealth: serverStream(site, 'ListMemberHealth', (request) => listMemberHealth(gateway, request)),
+    listFlows: serverStream(site, 'ListFlows', (request) => listFlows(gateway, request)),
     watch: serverStream(site, 'Watch', (request, gone) => watch(gateway, request, gone, site.stopping)),
   };
 }

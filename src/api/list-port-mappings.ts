@@ -5,7 +5,7 @@ import type { Mapping } from '../ports/mapping.ts';
 import type { Answer } from '../wire/client.ts';
 import { penstock } from '../wire/generated/proto.js';
 import { inChunks } from './chunk.ts';
-import { mappingFilter } from './mapping-filter.ts';
+import { mappingFilter } from './filters.ts';
 import { mappingSize } from './plan.ts';
 import { type Sent, toPortMapping, toPortRange } from './to-proto.ts';
 

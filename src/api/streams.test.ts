@@ -253,6 +253,42 @@ test('health comes in chunks, of those that are asked for; no time where nothing
   expect(await all(served.client.listMemberHealth({ loadBalancer: 'nowhere' }))).toEqual([]);
 });
 
+test('flows come in chunks, at most so many as are asked for, and the last says whether there are more', async () => {
+  await using served = await serve();
+  await served.client.apply({
+    changes: { putLoadBalancers: [balanced('shop', 4_500), balanced('other', 2)] },
+  });
+  const chunks = await all(served.client.listFlows({ limit: 3_000 }));
+  expect(chunks.map(({ flows, more }) => [flows.length, more])).toEqual([
+    [2_000, false],
+    [1_000, false],
+    [0, true],
+  ]);
+  const usual = await all(served.client.listFlows());
+  expect(usual.flatMap(({ flows }) => flows)).toHaveLength(1_000);
+  const few = await all(served.client.listFlows({ loadBalancer: 'other', rule: 'web', peerAddress: '::1' }));
+  expect(few.flatMap(({ flows }) => flows)).toHaveLength(2);
+  expect(few.at(-1)?.more).toBe(false);
+  expect(few[0]?.flows[0]).toMatchObject({ member: 'vm-0', protocol: 2, direction: 1, state: 2, bytes: 200 });
+  expect(served.gateway.flowQueries.at(-1)).toEqual({
+    filter: { loadBalancer: 'other', rule: 'web', peerAddress: '::1' },
+    most: 1_000,
+  });
+});
+
+test('a question about flows that cannot be meant is refused, with every field', async () => {
+  await using served = await serve();
+  const asked = { memberAddress: 'x', frontendAddress: '1.2.3', peerAddress: '::g', frontendPort: 70_000 };
+  const failure = await all(served.client.listFlows({ ...asked, limit: 100_001 })).catch((error) => error);
+  expect(failure.violations.map(({ field }: { field: string }) => field)).toEqual([
+    'frontend_port',
+    'limit',
+    'member_address',
+    'frontend_address',
+    'peer_address',
+  ]);
+});
+
 test('Watch tells of health, one event for each member of the load balancer asked for', async () => {
   await using served = await serve();
   const events = served.client.watch({ loadBalancer: 'shop' })[Symbol.asyncIterator]();

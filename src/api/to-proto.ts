@@ -1,7 +1,8 @@
 // From the gateway's plain data to protobuf messages. Enums, timestamps and durations take their wire form here.
 
 import type { Counters, Finding } from '../dataplane/dataplane.ts';
-import type { MemberCounters } from '../gateway/contract.ts';
+import type { FlowState } from '../dataplane/live-flow.ts';
+import type { MemberCounters, RuleFlow } from '../gateway/contract.ts';
 import type { MemberHealth } from '../gateway/member-health.ts';
 import type { Mapping, RangeUsage } from '../ports/mapping.ts';
 import type { RuleProtocol } from '../resources/address.ts';
@@ -160,6 +161,31 @@ export function toMemberHealth({ since, drainEnds, ...member }: MemberHealth): S
   };
 }
 
+export function toFlow(flow: RuleFlow): Sent<'Flow'> {
+  const { loadBalancer, rule, backendPool, member, peer, frontend, machine, keptBy, packets, bytes } = flow;
+  return {
+    loadBalancer,
+    rule,
+    direction:
+      flow.direction === 'inbound'
+        ? v1.FlowDirection.FLOW_DIRECTION_INBOUND
+        : v1.FlowDirection.FLOW_DIRECTION_OUTBOUND,
+    protocol: toProtocol(flow.transport),
+    peerAddress: peer.address,
+    peerPort: peer.port,
+    frontendAddress: frontend.address,
+    frontendPort: frontend.port,
+    backendPool,
+    member,
+    backendAddress: machine.address,
+    backendPort: machine.port,
+    state: toFlowState(flow.state),
+    keptBy,
+    packets,
+    bytes,
+  };
+}
+
 export function toWarning({ code, message, remedy }: Finding): Sent<'Warning'> {
   return { code, message, remedy };
 }
@@ -176,6 +202,17 @@ function toProtocol(protocol: RuleProtocol): penstock.v1.Protocol {
       return v1.Protocol.PROTOCOL_UDP;
     case 'all':
       return v1.Protocol.PROTOCOL_ALL;
+  }
+}
+
+function toFlowState(state: FlowState): penstock.v1.FlowState {
+  switch (state) {
+    case 'new':
+      return v1.FlowState.FLOW_STATE_NEW;
+    case 'established':
+      return v1.FlowState.FLOW_STATE_ESTABLISHED;
+    case 'closing':
+      return v1.FlowState.FLOW_STATE_CLOSING;
   }
 }
 

@@ -6,6 +6,7 @@ import { addDelete } from './commands/delete.ts';
 import { addDiff } from './commands/diff.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addFlush } from './commands/flush.ts';
+import { addGetFlows } from './commands/get-flows.ts';
 import { addGetHealth } from './commands/get-health.ts';
 import { addGetLoadBalancers } from './commands/get-load-balancers.ts';
 import { addGetMappings } from './commands/get-mappings.ts';
@@ -93,6 +94,7 @@ function buildProgram(context: Context): Command {
   addGetMappings(get, context);
   addGetLoadBalancers(get, context);
   addGetHealth(get, context);
+  addGetFlows(get, context);
   const member = program.command('member').description('add, change and remove single machines of a pool');
   addMemberAdd(member, context);
   addMemberRemove(member, context);

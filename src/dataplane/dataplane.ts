@@ -1,6 +1,7 @@
 // The border to the kernel. Each plane carries out the same forwarding table; nothing else crosses.
 import type { Change } from '../forwarding/change.ts';
 import type { Entry, ForwardingTable, Ring, RingMember } from '../forwarding/table.ts';
+import type { FlowList, FlowQuery } from './live-flow.ts';
 
 export interface DataPlane {
   readonly kind: 'nftables' | 'xdp' | 'fake';
@@ -28,6 +29,9 @@ export interface DataPlane {
 
   /** What the machines of a ring have got through balanced rules; those that the plane does not count are absent. */
   memberCounters(ring: Ring): Promise<ReadonlyMap<RingMember, Counters>>;
+
+  /** Live flows that a query wants, of all that the plane keeps state of. Reads them all, or until there are enough. */
+  flows(query: FlowQuery): Promise<FlowList>;
 
   /** How the plane sits on the host, and what it made of the packets. For `status`: at most some milliseconds. */
   report(): Promise<PlaneReport>;

@@ -4,6 +4,7 @@ import { sameTarget } from '../forwarding/same.ts';
 import { type Entry, endpointKey, type Ring, type RingMember } from '../forwarding/table.ts';
 import { familyOf, type IpAddress } from '../resources/address.ts';
 import { CommitFailed, type Counters, type Stamp } from './dataplane.ts';
+import type { LiveFlow } from './live-flow.ts';
 
 /** Survives the agent: hand one to several `FakeDataPlane`s, one after the other, to play restarts. */
 export class FakeKernel {
@@ -17,6 +18,8 @@ export class FakeKernel {
   readonly counters = new Map<string, Counters>();
   /** By number of the ring and id of the member; begins anew when a member gets another address. */
   readonly memberCounters = new Map<number, ReadonlyMap<string, Counters>>();
+  /** Plays traffic: what `flows` lists. */
+  flows: readonly LiveFlow[] = [];
   /** Absent while the kernel holds nothing of ours. */
   stamp: Stamp | undefined;
   readonly #ringUses = new Map<number, number>();

@@ -23,6 +23,7 @@ import {
   type Verdict,
 } from './dataplane.ts';
 import { FakeKernel } from './fake-kernel.ts';
+import { FlowCollector, type FlowList, type FlowQuery } from './live-flow.ts';
 
 export { FakeKernel } from './fake-kernel.ts';
 
@@ -107,6 +108,12 @@ export class FakeDataPlane implements DataPlane {
   async memberCounters({ number, members }: Ring): Promise<ReadonlyMap<RingMember, Counters>> {
     const counted = this.kernel.memberCounters.get(number);
     return new Map(members.map((member) => [member, counted?.get(member.id) ?? noTraffic]));
+  }
+
+  async flows(query: FlowQuery): Promise<FlowList> {
+    const found = new FlowCollector(query);
+    for (const flow of this.kernel.flows) if (!found.add(flow)) break;
+    return found.list;
   }
 
   async report(): Promise<PlaneReport> {

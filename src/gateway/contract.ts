@@ -1,5 +1,6 @@
 // What the gateway offers to the API: plain data in, plain data out; every refusal is a `Refusal`.
 import type { Counters, Finding, PlaneReport } from '../dataplane/dataplane.ts';
+import type { LiveFlow } from '../dataplane/live-flow.ts';
 import type { RingMember } from '../forwarding/table.ts';
 import type { Mapping, MappingChanges, RangeUsage } from '../ports/mapping.ts';
 import type { ChangeSetDraft, LoadBalancerDraft } from '../resources/draft.ts';
@@ -20,6 +21,8 @@ export interface GatewayContract {
   ruleCounters(loadBalancer: LoadBalancer): Promise<ReadonlyMap<string, Counters>>;
   /** Counters of the members of its pools, as far as the data plane counts them. */
   memberCounters(loadBalancer: LoadBalancer): Promise<readonly MemberCounters[]>;
+  /** Live flows that a filter selects, at most `most` of them. */
+  flows(filter: FlowFilter, most: number): Promise<RuleFlows>;
   /**
    * Events after `afterRevision` (0: from now on), until `signal` aborts. Throws REVISION_UNAVAILABLE where the events
    * since then are no longer kept or the gateway was never there, READER_TOO_SLOW where the reader falls behind too far.
@@ -78,6 +81,33 @@ export interface MappingFilter {
   readonly memberAddress?: string;
   readonly frontendAddress?: string;
   readonly frontendPort?: number;
+}
+
+/** Each field that is set narrows the answer. */
+export interface FlowFilter {
+  readonly loadBalancer?: string;
+  readonly rule?: string;
+  readonly backendPool?: string;
+  readonly member?: string;
+  readonly memberAddress?: string;
+  readonly frontendAddress?: string;
+  readonly frontendPort?: number;
+  readonly peerAddress?: string;
+}
+
+/** A live flow with the rule that it came by. */
+export interface RuleFlow extends LiveFlow {
+  readonly loadBalancer: string;
+  readonly rule: string;
+  /** Empty for a plain address; so is `member`. */
+  readonly backendPool: string;
+  readonly member: string;
+}
+
+export interface RuleFlows {
+  readonly flows: readonly RuleFlow[];
+  /** There are more. */
+  readonly more: boolean;
 }
 
 /** What a member has got through the load-balancing rules of its pool, since it has its address. */

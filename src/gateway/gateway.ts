@@ -30,10 +30,12 @@ import { answerOf, unpackAnswer } from './answers.ts';
 import type {
   Applied,
   ChangeOptions,
+  FlowFilter,
   GatewayContract,
   GatewayEvent,
   MemberCounters,
   Plan,
+  RuleFlows,
   Snapshot,
   Status,
 } from './contract.ts';
@@ -42,6 +44,7 @@ import { declaredFigures, probeFigures } from './declared-figures.ts';
 import { drainRows } from './drain-rows.ts';
 import { type Drains, drainsAfter, drainsOf, dueDrains } from './drains.ts';
 import { EventLog } from './events.ts';
+import { ruleFlows } from './flows.ts';
 import { type HealthChange, healthAfter, healthOf, wholeAssignment, withVerdicts } from './health-state.ts';
 import { healthChanges } from './member-health.ts';
 import { PendingVerdicts } from './pending-verdicts.ts';
@@ -187,6 +190,10 @@ export class Gateway implements GatewayContract {
 
   memberCounters(loadBalancer: LoadBalancer): Promise<readonly MemberCounters[]> {
     return memberCounters(this.#parts.dataPlane, this.#state.table, loadBalancer);
+  }
+
+  flows(filter: FlowFilter, most: number): Promise<RuleFlows> {
+    return ruleFlows(this.#parts.dataPlane, this.#state, filter, most);
   }
 
   async status(): Promise<Status> {

@@ -87,6 +87,13 @@ export class GatewayClient {
     return this.#serverStream(gatewayService.listMemberHealth, request, options);
   }
 
+  listFlows(
+    request: Message<'ListFlowsRequest'> = {},
+    options?: CallOptions,
+  ): AsyncIterable<Answer<'ListFlowsResponse'>> {
+    return this.#serverStream(gatewayService.listFlows, request, options);
+  }
+
   /** Runs until the reader stops, the signal aborts (which ends the iteration with CANCELLED) or the call fails. */
   watch(request: Message<'WatchRequest'> = {}, options?: CallOptions): AsyncIterable<Answer<'Event'>> {
     return this.#serverStream(gatewayService.watch, request, options);

@@ -82,6 +82,7 @@ export const gatewayService = {
   listMemberHealth: method('ListMemberHealth', v1.ListMemberHealthRequest, v1.ListMemberHealthResponse, {
     response: true,
   }),
+  listFlows: method('ListFlows', v1.ListFlowsRequest, v1.ListFlowsResponse, { response: true }),
   watch: method('Watch', v1.WatchRequest, v1.Event, { response: true }),
 } as const;
 
@@ -90,7 +91,7 @@ export type GatewayMethod = keyof typeof gatewayService;
 type RequestTo<M extends GatewayMethod> = ReturnType<(typeof gatewayService)[M]['requestDeserialize']>;
 type ResponseFrom<M extends GatewayMethod> = Parameters<(typeof gatewayService)[M]['responseSerialize']>[0];
 
-/** What a server implements: a handler for each of the eight methods. */
+/** What a server implements: a handler for each method. */
 export type GatewayHandlers = {
   readonly apply: handleUnaryCall<RequestTo<'apply'>, ResponseFrom<'apply'>>;
   readonly replaceAll: handleClientStreamingCall<RequestTo<'replaceAll'>, ResponseFrom<'replaceAll'>>;
@@ -108,5 +109,6 @@ export type GatewayHandlers = {
     RequestTo<'listMemberHealth'>,
     ResponseFrom<'listMemberHealth'>
   >;
+  readonly listFlows: handleServerStreamingCall<RequestTo<'listFlows'>, ResponseFrom<'listFlows'>>;
   readonly watch: handleServerStreamingCall<RequestTo<'watch'>, ResponseFrom<'watch'>>;
 };

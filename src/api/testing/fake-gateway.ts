@@ -4,11 +4,14 @@ import type { Counters } from '../../dataplane/dataplane.ts';
 import type {
   Applied,
   ChangeOptions,
+  FlowFilter,
   GatewayContract,
   GatewayEvent,
   MappingFilter,
   MemberCounters,
   Plan,
+  RuleFlow,
+  RuleFlows,
   Snapshot,
   Status,
 } from '../../gateway/contract.ts';
@@ -26,6 +29,8 @@ export class FakeGateway implements GatewayContract {
   readonly replaced: (readonly LoadBalancerDraft[])[] = [];
   /** Thrown by the next change. */
   fault: Error | undefined;
+  /** What was asked of flows. */
+  readonly flowQueries: { readonly filter: FlowFilter; readonly most: number }[] = [];
   /** How often counters of mappings were asked for. */
   counterReads = 0;
   #revision = 0;
@@ -114,6 +119,15 @@ export class FakeGateway implements GatewayContract {
     return pools.flatMap(({ name: backendPool, members }) =>
       members.map((member) => ({ backendPool, member, counters })),
     );
+  }
+
+  /** One flow for each member of each load-balancing rule. */
+  async flows(filter: FlowFilter, most: number): Promise<RuleFlows> {
+    this.flowQueries.push({ filter, most });
+    const found = [...flowsOf(this.#configuration)].filter(
+      ({ loadBalancer }) => filter.loadBalancer === undefined || filter.loadBalancer === loadBalancer,
+    );
+    return { flows: found.slice(0, most), more: found.length > most };
   }
 
   async *watch(_afterRevision: number, signal: AbortSignal): AsyncGenerator<GatewayEvent> {
@@ -283,6 +297,34 @@ function* healthOf(configuration: Configuration, only: string | undefined): Gene
         yield index === 0
           ? { ...common, eligible: true, reason: 'Up_Probe_Success', since, detail: '', flapping: false }
           : { ...common, eligible: false, reason: 'NA', detail: '', flapping: false };
+      }
+    }
+  }
+}
+
+function* flowsOf(configuration: Configuration): Generator<RuleFlow> {
+  for (const { name, frontends, backendPools, loadBalancingRules } of configuration.values()) {
+    for (const rule of loadBalancingRules) {
+      const frontend = frontends.find((each) => each.name === rule.frontend);
+      const members = backendPools.find((pool) => pool.name === rule.backendPool)?.members ?? [];
+      for (const [index, { id, address }] of members.entries()) {
+        if (frontend === undefined) continue;
+        yield {
+          loadBalancer: name,
+          rule: rule.name,
+          backendPool: rule.backendPool,
+          member: id,
+          direction: 'inbound',
+          transport: 'udp',
+          peer: { address: '198.51.100.7' as IpAddress, port: 40_000 + index },
+          frontend: { address: frontend.address, port: rule.frontendPort },
+          machine: { address, port: rule.backendPort },
+          anyPort: false,
+          state: 'established',
+          keptBy: 'conntrack',
+          packets: 2,
+          bytes: 200,
+        };
       }
     }
   }

@@ -1,6 +1,6 @@
 // `penstock get mappings`: which frontend port leads to which machine, and the reverse.
 import { isIP } from 'node:net';
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import type { Answer, Message } from '../../wire/client.ts';
 import {
   type Context,
@@ -12,6 +12,7 @@ import {
   wholeNumber,
 } from '../context.ts';
 import { usageError } from '../exit.ts';
+import { type FrontendFilter, frontendFilter } from '../frontend-filter.ts';
 import { backendEndpoint, byteCount, count, frontendEndpoint, plainText, time } from '../output/format.ts';
 import { type Column, Table } from '../output/table.ts';
 import type { Channel } from '../terminal.ts';
@@ -26,12 +27,6 @@ interface Options {
   readonly port?: number;
   readonly counters: boolean;
   readonly output: OutputFormat;
-}
-
-interface FrontendFilter {
-  readonly address: string;
-  /** 0 for every port. */
-  readonly port: number;
 }
 
 export function addGetMappings(get: Command, context: Context): void {
@@ -113,19 +108,6 @@ function filterOf(options: Options, globals: Globals): Message<'ListPortMappings
     frontendAddress: frontend?.address ?? '',
     frontendPort: port ?? frontend?.port ?? 0,
   };
-}
-
-/** `203.0.113.10`, `203.0.113.10:500`, `2001:db8::1`, `[2001:db8::1]:500`. */
-function frontendFilter(text: string): FrontendFilter {
-  if (isIP(text) !== 0) return { address: text, port: 0 };
-  const match = /^(?:\[(?<v6>[^\]]+)\]|(?<v4>[^:]+))(?::(?<port>\d{1,5}))?$/.exec(text);
-  const address = match?.groups?.v6 ?? match?.groups?.v4 ?? '';
-  const port = Number(match?.groups?.port ?? 0);
-  const wrongPort = match?.groups?.port !== undefined && (port < 1 || port > 65_535);
-  if (isIP(address) === 0 || wrongPort) {
-    throw new InvalidArgumentError('It must be an address, or ADDRESS:PORT, [IPv6]:PORT.');
-  }
-  return { address, port };
 }
 
 type Chunks = AsyncIterable<Answer<'ListPortMappingsResponse'>>;

@@ -22,12 +22,14 @@ export class FakeGateway {
   readonly replaced: penstock.v1.ReplaceAllRequest[][] = [];
   readonly mappingFilters: penstock.v1.ListPortMappingsRequest[] = [];
   readonly healthFilters: penstock.v1.ListMemberHealthRequest[] = [];
+  readonly flowFilters: penstock.v1.ListFlowsRequest[] = [];
   /** What it answers. */
   refusals: CannedRefusal[] = [];
   answer: Message<'ApplyResponse'> = { revision: 2, plan: {} };
   loadBalancerChunks: readonly Message<'ListLoadBalancersResponse'>[] = [{ revision: 1 }];
   mappingChunks: readonly Message<'ListPortMappingsResponse'>[] = [{ revision: 1 }];
   healthChunks: readonly Message<'ListMemberHealthResponse'>[] = [];
+  flowChunks: readonly Message<'ListFlowsResponse'>[] = [];
   events: readonly Message<'Event'>[] = [];
   status: Message<'GetStatusResponse'> = {};
   readonly address: string;
@@ -91,6 +93,11 @@ export class FakeGateway {
       listMemberHealth: (call) => {
         this.healthFilters.push(received(call.request));
         for (const chunk of this.healthChunks) call.write(chunk);
+        call.end();
+      },
+      listFlows: (call) => {
+        this.flowFilters.push(received(call.request));
+        for (const chunk of this.flowChunks) call.write(chunk);
         call.end();
       },
       watch: (call) => {

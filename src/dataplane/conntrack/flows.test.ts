@@ -13,6 +13,7 @@ const marks = {
   natAnyPort: 0x51000000,
   balanced: 0x54000000,
   balancedAnyPort: 0x58000000,
+  outbound: 0x5c000000,
 };
 
 /** A translated flow of a client's port, as a dump tells it. */

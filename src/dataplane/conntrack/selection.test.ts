@@ -10,6 +10,7 @@ const marks = {
   natAnyPort: 0x51000000,
   balanced: 0x54000000,
   balancedAnyPort: 0x58000000,
+  outbound: 0x5c000000,
 };
 const translated = 0x20;
 

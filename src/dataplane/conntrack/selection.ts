@@ -30,6 +30,8 @@ export interface FlowMarks {
   readonly natAnyPort: number;
   readonly balanced: number;
   readonly balancedAnyPort: number;
+  /** Of flows that machines begin themselves; the low 16 bits are the first of the machine's ports. */
+  readonly outbound: number;
 }
 
 /** What the kernel compares by itself, to delete or to list. */
@@ -54,6 +56,11 @@ export function markFilter(value: number, mask: number): readonly Buffer[] {
 /** Every flow of ours. */
 export function allFlows(marks: FlowMarks): KernelFilter {
   return { family: 0, attributes: markFilter(marks.ours, oursMask), exact: true };
+}
+
+/** Every flow that a machine of an outbound rule began. */
+export function outboundFlows(marks: FlowMarks): KernelFilter {
+  return { family: 0, attributes: markFilter(marks.outbound, classMask), exact: true };
 }
 
 /** The filters that together match what `selection` names. */
@@ -151,6 +158,11 @@ export async function flowTest(
 
 export function isOurs(mark: number, marks: FlowMarks): boolean {
   return (mark & oursMask) >>> 0 === marks.ours;
+}
+
+/** True where a machine of an outbound rule began it. */
+export function isOutbound(mark: number, marks: FlowMarks): boolean {
+  return (mark & classMask) >>> 0 === marks.outbound;
 }
 
 /** True where the flow came in by an entry for every port. */

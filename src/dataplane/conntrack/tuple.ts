@@ -13,12 +13,18 @@ export const conntrackAttribute = {
   protocolInfo: 4,
   timeout: 7,
   mark: 8,
+  countersOriginal: 9,
+  countersReply: 10,
   id: 12,
   zone: 18,
   markMask: 21,
   filter: 25,
 } as const;
 
+/** IPS_SEEN_REPLY */
+export const statusSeenReply = 0x02;
+/** IPS_SRC_NAT */
+export const statusSourceNat = 0x10;
 /** IPS_DST_NAT */
 export const statusDestinationNat = 0x20;
 

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { Change } from '../../forwarding/change.ts';
 import type { Entry, ForwardingTable, RingMember } from '../../forwarding/table.ts';
 import { type FlowDeletion, type Flows, flowsOver } from '../conntrack/flows.ts';
+import { listTracked } from '../conntrack/list.ts';
 import type { FlowSelection } from '../conntrack/selection.ts';
 import {
   CommitFailed,
@@ -15,6 +16,7 @@ import {
   type Stamp,
   type Verdict,
 } from '../dataplane.ts';
+import type { FlowList, FlowQuery } from '../live-flow.ts';
 import { type NetlinkSocket, openNetlinkSocket } from '../netlink/socket.ts';
 import type { Connection } from '../reset/connection.ts';
 import { endingRemovalText } from '../reset/ending-table.ts';
@@ -62,6 +64,7 @@ export const flowMarks = {
   natAnyPort: flowClass.natAnyPort * top,
   balanced: flowClass.balanced * top,
   balancedAnyPort: flowClass.balancedAnyPort * top,
+  outbound: flowClass.outbound * top,
 } as const;
 
 /**
@@ -270,6 +273,12 @@ export class NftablesDataPlane implements DataPlane {
   /** None: a ring is a map from slots to addresses, and the element that counts its traffic is the rule's. */
   async memberCounters(): Promise<ReadonlyMap<RingMember, Counters>> {
     return new Map();
+  }
+
+  /** What conntrack has of ours. */
+  flows(query: FlowQuery): Promise<FlowList> {
+    this.#open();
+    return listTracked(flowMarks, query);
   }
 
   /** Nothing of its own but the fast path: the rules see whatever comes in, and flows are conntrack's. */

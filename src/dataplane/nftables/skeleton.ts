@@ -8,13 +8,15 @@ export const tableName = 'penstock';
 
 /**
  * The top byte of a flow's ct mark. All of Penstock's have 5 in the top nibble. The low 24 bits of the balanced ones
- * are the ring's number. The two low bits of the top byte are the affinity.
+ * are the ring's number; the two low bits of the top byte are the affinity. The low 16 bits of the outbound ones are the
+ * first of the machine's ports.
  */
 export const flowClass = {
   nat: 0x50,
   natAnyPort: 0x51,
   balanced: 0x54,
   balancedAnyPort: 0x58,
+  outbound: 0x5c,
 } as const;
 
 /** Added to the class of a balanced flow. */

@@ -16,6 +16,7 @@ import {
   type Stamp,
   type Verdict,
 } from '../dataplane.ts';
+import { type FlowList, type FlowQuery, flowKey } from '../live-flow.ts';
 import { NftablesDataPlane } from '../nftables/plane.ts';
 import { removeCompletion } from './completion.ts';
 import {
@@ -32,6 +33,7 @@ import { KernelError } from './kernel/kernel-error.ts';
 import { openPinDirectory, type PinDirectory } from './kernel/pin-directory.ts';
 import { removeAll } from './kernel/remove-all.ts';
 import { flowFill } from './memory/flow-fill.ts';
+import { listFlows } from './memory/flow-list.ts';
 import { needsOfTable } from './memory/needs.ts';
 import { defaultShape, type Needs, noNeeds, type Shape, union } from './memory/shape.ts';
 import type { MemoryStamp } from './memory/stamp.ts';
@@ -154,6 +156,18 @@ export class XdpDataPlane implements DataPlane {
 
   async memberCounters(ring: Ring): Promise<ReadonlyMap<RingMember, Counters>> {
     return this.#loaded().image.census.memberCounters(ring);
+  }
+
+  /** The flow table first: what it has handed on for good stands in conntrack alone. */
+  async flows(query: FlowQuery): Promise<FlowList> {
+    const own = await listFlows(this.#loaded().image.memory, query);
+    if (own.more) return own;
+    const known = new Set(own.flows.map(flowKey));
+    const tracked = await this.#nftables.flows({
+      wanted: (flow) => query.wanted(flow) && !known.has(flowKey(flow)),
+      most: query.most - own.flows.length,
+    });
+    return { flows: [...own.flows, ...tracked.flows], more: tracked.more };
   }
 
   async report(): Promise<PlaneReport> {

@@ -60,3 +60,12 @@ export async function failureOf(call: Promise<unknown>): Promise<CallFailed> {
   }
   throw new Error('the call succeeded');
 }
+
+export async function listFlows(
+  client: GatewayClient,
+  request: Message<'ListFlowsRequest'> = {},
+): Promise<readonly Answer<'Flow'>[]> {
+  const found: Answer<'Flow'>[] = [];
+  for await (const { flows } of client.listFlows(request)) found.push(...flows);
+  return found;
+}
