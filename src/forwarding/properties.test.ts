@@ -105,6 +105,7 @@ const anyLoadBalancer: fc.Arbitrary<LoadBalancer> = fc
       { name: 'other', members: other },
     ],
     probes: [],
+    outboundRules: [],
     inboundNatRules: inboundNatRules.filter(
       (rule) =>
         rule.kind === 'pool' ||

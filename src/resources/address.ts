@@ -33,3 +33,8 @@ export function familyOf(address: IpAddress): Family {
 export function transportsOf(protocol: RuleProtocol): readonly Transport[] {
   return protocol === 'all' ? ['tcp', 'udp'] : [protocol];
 }
+
+/** The key of what a machine sends over one protocol: `10.0.0.4/tcp`. */
+export function sourceKey(machine: IpAddress, transport: Transport): string {
+  return `${machine}/${transport}`;
+}

@@ -21,6 +21,9 @@ export interface ChangedLoadBalancer {
 export interface Origin {
   /** `put_load_balancers[0].inbound_nat_rules[3]`; the nearest thing that is in the request otherwise. */
   natRule(name: string): string;
+  /** The same for load-balancing and outbound rules. */
+  balancingRule(name: string): string;
+  outboundRule(name: string): string;
   /** The field that says how large a pool rule's range is: `...pool.maximum_machines` or `...frontend_port_range_end`. */
   natRuleSize(name: string): string;
   /** `put_members[0].members[3]` or `put_load_balancers[0].backend_pools[0].members[3]`; the nearest otherwise. */

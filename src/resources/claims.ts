@@ -45,7 +45,35 @@ export function checkClaims(
   for (const group of groups.values()) reportOverlaps(group, reported, report);
 }
 
-function claimsDiffer(before: LoadBalancer, after: LoadBalancer): boolean {
+/** Ports of an address that an inbound rule of a load balancer uses. Port 0: every port that no rule claims. */
+export interface InboundPorts {
+  readonly address: IpAddress;
+  readonly transport: Transport;
+  /** Inclusive. */
+  readonly from: Port | 0;
+  readonly to: Port | 0;
+  readonly rule: InboundNatRule | LoadBalancingRule;
+}
+
+/** All ports that the inbound rules of a load balancer use. */
+export function* inboundPorts(loadBalancer: LoadBalancer): Generator<InboundPorts> {
+  const addressOf = frontendAddresses(loadBalancer);
+  for (const rule of rulesOf(loadBalancer)) {
+    const address = addressOf.get(rule.frontend);
+    if (address === undefined) continue;
+    const [{ from, to }] = portsOf(rule, undefined);
+    for (const transport of transportsOf(rule.protocol)) yield { address, transport, from, to, rule };
+  }
+}
+
+/** What messages call it: `inbound NAT rule shop/ssh`. */
+export function ruleText(rule: InboundNatRule | LoadBalancingRule, loadBalancer: string): string {
+  const kind = 'kind' in rule ? 'inbound NAT rule' : 'load-balancing rule';
+  return `${kind} ${loadBalancer}/${rule.name}`;
+}
+
+/** Whether inbound rules of a load balancer may use other ports than before. */
+export function claimsDiffer(before: LoadBalancer, after: LoadBalancer): boolean {
   return (
     before.frontends !== after.frontends ||
     before.inboundNatRules !== after.inboundNatRules ||
@@ -98,7 +126,6 @@ function claimsOfRule(
   order: number,
   field?: Field,
 ): readonly Claim[] {
-  const kind = 'kind' in rule ? 'inbound NAT rule' : 'load-balancing rule';
   const [{ from, to }] = portsOf(rule, undefined);
   return transportsOf(rule.protocol).map((transport) => ({
     order,
@@ -106,7 +133,7 @@ function claimsOfRule(
     transport,
     from,
     to,
-    rule: `${kind} ${loadBalancer}/${rule.name}`,
+    rule: ruleText(rule, loadBalancer),
     ...(field === undefined ? {} : { field }),
   }));
 }

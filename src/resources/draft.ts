@@ -27,7 +27,7 @@ export interface LoadBalancerDraft {
   readonly probes?: readonly ProbeDraft[];
   readonly inboundNatRules?: readonly InboundNatRuleDraft[];
   readonly loadBalancingRules?: readonly LoadBalancingRuleDraft[];
-  readonly outboundRules?: readonly { readonly name?: string }[];
+  readonly outboundRules?: readonly OutboundRuleDraft[];
 }
 
 export interface FrontendDraft {
@@ -95,6 +95,15 @@ export interface PoolTargetsDraft {
   readonly frontendPortRangeEnd?: number | null;
   readonly maximumMachines?: number | null;
   readonly portsPerMember?: number;
+}
+
+export interface OutboundRuleDraft {
+  readonly name?: string;
+  readonly frontends?: readonly string[];
+  readonly protocol?: number;
+  readonly backendPool?: string;
+  readonly portsPerMember?: number;
+  readonly flow?: FlowOptionsDraft | null;
 }
 
 export interface LoadBalancingRuleDraft {

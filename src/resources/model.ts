@@ -10,6 +10,7 @@ export interface LoadBalancer {
   readonly probes: readonly Probe[];
   readonly inboundNatRules: readonly InboundNatRule[];
   readonly loadBalancingRules: readonly LoadBalancingRule[];
+  readonly outboundRules: readonly OutboundRule[];
 }
 
 export interface Frontend {
@@ -132,6 +133,17 @@ export type SessionPersistence = 'none' | 'client-ip' | 'client-ip-protocol';
 
 /** Where the probe finds no member up: `down`: nobody gets new flows. `up`: all whom the probe decides about get them. */
 export type NoHealthyBackends = 'down' | 'up';
+
+/** Lets the machines of a pool reach out from a frontend's address, each with ports of its own. */
+export interface OutboundRule {
+  readonly name: string;
+  /** At least one, each once; all of one address family. */
+  readonly frontends: readonly string[];
+  readonly protocol: RuleProtocol;
+  readonly backendPool: string;
+  /** A multiple of 8, at most 64,000; 0: as many as suits the pool's size. */
+  readonly portsPerMember: number;
+}
 
 /** All that a gateway has been told, by load balancer name. */
 export type Configuration = PersistentMap<string, LoadBalancer>;

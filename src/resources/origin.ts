@@ -3,7 +3,7 @@ import { parseAddress } from './address.ts';
 import type { Origin } from './change.ts';
 import { at, type Field, pathOf } from './field.ts';
 import type { PoolEdit } from './member-edits.ts';
-import type { ParsedLoadBalancer } from './parse-load-balancer.ts';
+import type { Located, ParsedLoadBalancer } from './parse-load-balancer.ts';
 
 /** `nearest` is what the request says of the load balancer at all. */
 export function originOf(
@@ -17,9 +17,11 @@ export function originOf(
     placed.set(backendPool, known);
     return known;
   };
-  const ruleField = (name: string) => parsed?.natRules.find((rule) => rule.value.name === name)?.field;
+  const ruleField = (name: string) => fieldOf(parsed?.natRules, name);
   return {
     natRule: (name) => pathOf(ruleField(name) ?? nearest),
+    balancingRule: (name) => pathOf(fieldOf(parsed?.balancingRules, name) ?? nearest),
+    outboundRule: (name) => pathOf(fieldOf(parsed?.outboundRules, name) ?? nearest),
     natRuleSize: (name) => {
       const field = ruleField(name);
       return pathOf(field === undefined ? nearest : sizeField(parsed, field));
@@ -29,6 +31,13 @@ export function originOf(
       return pathOf(edit?.puts.get(id)?.field ?? placedIn(backendPool).get(id) ?? edit?.field ?? nearest);
     },
   };
+}
+
+function fieldOf(
+  rules: readonly Located<{ readonly name: string }>[] | undefined,
+  name: string,
+): Field | undefined {
+  return rules?.find((rule) => rule.value.name === name)?.field;
 }
 
 function placesOf(parsed: ParsedLoadBalancer | undefined, backendPool: string): ReadonlyMap<string, Field> {

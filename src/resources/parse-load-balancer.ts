@@ -2,16 +2,23 @@
 import type { LoadBalancerDraft } from './draft.ts';
 import { at, type Field } from './field.ts';
 import { limits, withinLimit } from './limits.ts';
-import type { BackendPool, Frontend, InboundNatRule, LoadBalancer, LoadBalancingRule } from './model.ts';
+import type {
+  BackendPool,
+  Frontend,
+  InboundNatRule,
+  LoadBalancer,
+  LoadBalancingRule,
+  OutboundRule,
+} from './model.ts';
 import { checkUnique, parseName } from './names.ts';
 import { parseBalancingRule } from './parse-balancing-rule.ts';
 import { parseFrontend } from './parse-frontend.ts';
 import { parseNatRule } from './parse-nat-rule.ts';
+import { parseOutboundRule } from './parse-outbound-rule.ts';
 import { type PoolPart, parsePool } from './parse-pool.ts';
 import { parseProbe } from './parse-probe.ts';
 import type { Report } from './report.ts';
 import { shareByName } from './sharing.ts';
-import { refuseUnsupported } from './unsupported.ts';
 
 export interface LoadBalancerPart {
   readonly draft: LoadBalancerDraft;
@@ -30,6 +37,7 @@ export interface ParsedLoadBalancer {
   readonly parts: readonly LoadBalancerPart[];
   readonly natRules: readonly Located<InboundNatRule>[];
   readonly balancingRules: readonly Located<LoadBalancingRule>[];
+  readonly outboundRules: readonly Located<OutboundRule>[];
   /** All that are declared, those that were wrong included. */
   readonly frontendNames: ReadonlySet<string>;
   readonly poolNames: ReadonlySet<string>;
@@ -47,16 +55,6 @@ export function parseLoadBalancer(
   const frontends = parseFrontends(parts, frontendNames, report);
   const poolNames = new Set<string>();
   const backendPools = parsePools(parts, previous, poolNames, report);
-  for (const { draft, field } of parts) {
-    const outboundField = at(field, 'outbound_rules');
-    refuseUnsupported(
-      (draft.outboundRules?.length ?? 0) > 0,
-      'outbound_rules',
-      'leave it empty',
-      outboundField,
-      report,
-    );
-  }
   const probeNames = new Set(parts.flatMap(({ draft }) => draft.probes ?? []).map(({ name }) => name ?? ''));
   const probes = parseNamed(
     parts,
@@ -85,6 +83,15 @@ export function parseLoadBalancer(
     parseBalancingRule,
     report,
   );
+  const outboundRules = parseNamed(
+    parts,
+    'outbound_rules',
+    limits.rules,
+    (draft) => draft.outboundRules,
+    'outbound rule',
+    parseOutboundRule,
+    report,
+  );
   const loadBalancer = shared(previous, {
     name,
     frontends: shareByName(previous?.frontends, frontends),
@@ -92,8 +99,10 @@ export function parseLoadBalancer(
     probes: shareByName(previous?.probes, probes.map(declaredOf)),
     inboundNatRules: shareByName(previous?.inboundNatRules, natRules.map(declaredOf)),
     loadBalancingRules: shareByName(previous?.loadBalancingRules, balancingRules.map(declaredOf)),
+    outboundRules: shareByName(previous?.outboundRules, outboundRules.map(declaredOf)),
   });
-  return { loadBalancer, parts, natRules, balancingRules, frontendNames, poolNames, probeNames };
+  const names = { frontendNames, poolNames, probeNames };
+  return { loadBalancer, parts, natRules, balancingRules, outboundRules, ...names };
 }
 
 function declaredOf<T>(located: Located<T>): T {
@@ -107,7 +116,8 @@ function shared(previous: LoadBalancer | undefined, next: LoadBalancer): LoadBal
     previous.backendPools === next.backendPools &&
     previous.probes === next.probes &&
     previous.inboundNatRules === next.inboundNatRules &&
-    previous.loadBalancingRules === next.loadBalancingRules;
+    previous.loadBalancingRules === next.loadBalancingRules &&
+    previous.outboundRules === next.outboundRules;
   return isSame ? previous : next;
 }
 

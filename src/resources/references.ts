@@ -9,6 +9,7 @@ import type {
   LoadBalancer,
   LoadBalancingRule,
   Member,
+  OutboundRule,
 } from './model.ts';
 import { quoted } from './names.ts';
 import type { Located, ParsedLoadBalancer } from './parse-load-balancer.ts';
@@ -30,7 +31,34 @@ export function checkRules(
     checkRule(rule, rule.value.backendPool, parsed, scope, report);
     checkProbe(rule, parsed, report);
   }
+  for (const rule of parsed.outboundRules) checkOutbound(rule, parsed, scope, report);
   checkRefusing(parsed, final, report);
+}
+
+function checkOutbound(
+  { value: rule, field }: Located<OutboundRule>,
+  parsed: ParsedLoadBalancer,
+  scope: Scope,
+  report: Report,
+): void {
+  const owner = parsed.loadBalancer.name;
+  const poolField = at(field, 'backend_pool');
+  if (!parsed.poolNames.has(rule.backendPool)) reportUnknownPool(owner, rule.backendPool, poolField, report);
+  let first: Frontend | undefined;
+  for (const [index, name] of rule.frontends.entries()) {
+    const frontendField = at(field, 'frontends', index);
+    const frontend = scope.frontends.get(name);
+    if (!parsed.frontendNames.has(name)) {
+      const fault = `load balancer ${owner} has no frontend ${quoted(name)}`;
+      report(frontendField, 'REFERENCE_UNKNOWN', `${fault}: declare it or name another`);
+    }
+    if (frontend === undefined) continue;
+    first ??= frontend;
+    checkFamily(rule.name, frontend, first.address, frontendField, report);
+  }
+  if (first === undefined) return;
+  const stranger = scope.stranger(rule.backendPool, familyOf(first.address));
+  if (stranger !== undefined) checkFamily(rule.name, first, stranger.address, poolField, report);
 }
 
 function checkProbe(
@@ -81,6 +109,13 @@ export function checkEdits(final: LoadBalancer, edits: Edits, report: Report): v
       report(removal, 'STILL_REFERENCED', `${fault}: remove the rule or its target in the same change`, {
         rule: rule.name,
       });
+    }
+    for (const rule of final.outboundRules) {
+      const frontend = frontends.get(rule.frontends[0] ?? '');
+      if (rule.backendPool !== edit.backendPool) continue;
+      for (const put of edit.puts.values()) {
+        checkFamily(rule.name, frontend, put.member.address, at(put.field, 'address'), report);
+      }
     }
   }
 }

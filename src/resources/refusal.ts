@@ -47,6 +47,12 @@ export const reasons = {
   PIN_INVALID: 'precondition',
   /** A pinned port is another member's, or the member already has another port. */
   PIN_TAKEN: 'precondition',
+  /** An outbound rule sets aside more ports than its frontends have free. */
+  OUTBOUND_PORTS_EXHAUSTED: 'precondition',
+  /** Members would lose ports that an outbound rule has given them. `allow_remap` lets them. */
+  OUTBOUND_PORTS_IN_USE: 'precondition',
+  /** Two outbound rules claim the connections of one machine. */
+  OUTBOUND_OVERLAP: 'precondition',
   /** `expected_revision` is not the current one. */
   STALE_REVISION: 'conflict',
   /** Events after the revision asked for are no longer kept, or it is yet to come. */

@@ -46,6 +46,7 @@ export function sharePools(previous: LoadBalancer, next: LoadBalancer): LoadBala
     next.frontends === previous.frontends &&
     next.probes === previous.probes &&
     next.inboundNatRules === previous.inboundNatRules &&
-    next.loadBalancingRules === previous.loadBalancingRules;
+    next.loadBalancingRules === previous.loadBalancingRules &&
+    next.outboundRules === previous.outboundRules;
   return isSame ? previous : { ...next, backendPools };
 }

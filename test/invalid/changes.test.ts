@@ -1,6 +1,8 @@
 // Every invalid change is refused with the right reason at the right fields, and leaves the state as it was.
 import { describe, expect, test } from 'vitest';
 import { assignPorts, emptyPorts } from '../../src/ports/assign.ts';
+import { assignOutbound } from '../../src/ports/assign-outbound.ts';
+import { noOutbound } from '../../src/ports/outbound.ts';
 import { applyChangeSet, emptyConfiguration } from '../../src/resources/configuration.ts';
 import { Refusal } from '../../src/resources/refusal.ts';
 import { base, invalidChanges } from './changes.ts';
@@ -8,7 +10,8 @@ import { base, invalidChanges } from './changes.ts';
 const options = { allowRemap: false, now: 1_700_000_000_000 };
 const before = applyChangeSet(emptyConfiguration, base);
 const { ports } = assignPorts(before, emptyPorts, options);
-const stateBefore = written([before.after, ports]);
+const { outbound } = assignOutbound(before, noOutbound, options);
+const stateBefore = written([before.after, ports, outbound]);
 
 function written(value: unknown): string {
   return JSON.stringify(value, (_key, part: unknown) => (part instanceof Map ? [...part] : part));
@@ -32,7 +35,11 @@ describe('invalid changes', () => {
 
   test.each(invalidChanges)('$title', ({ request, reason, fields }) => {
     const requestBefore = JSON.stringify(request);
-    const refusal = refusalOf(() => assignPorts(applyChangeSet(before.after, request), ports, options));
+    const refusal = refusalOf(() => {
+      const change = applyChangeSet(before.after, request);
+      assignPorts(change, ports, options);
+      assignOutbound(change, outbound, options);
+    });
     expect(refusal.reason).toBe(reason);
     expect([...new Set(refusal.violations.map((violation) => violation.field))].toSorted()).toEqual(
       fields.toSorted(),
@@ -41,7 +48,7 @@ describe('invalid changes', () => {
       expect(violation.reason).toBe(reason);
       expect(violation.description).not.toBe('');
     }
-    expect(written([before.after, ports])).toBe(stateBefore);
+    expect(written([before.after, ports, outbound])).toBe(stateBefore);
     expect(JSON.stringify(request)).toBe(requestBefore);
   });
 });

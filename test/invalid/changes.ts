@@ -6,6 +6,7 @@ import type {
   LoadBalancerDraft,
   LoadBalancingRuleDraft,
   MemberDraft,
+  OutboundRuleDraft,
   ProbeDraft,
 } from '../../src/resources/draft.ts';
 import type { Reason } from '../../src/resources/refusal.ts';
@@ -95,6 +96,9 @@ const mail: LoadBalancerDraft = {
       backendPool: 'relays',
     },
   ],
+  outboundRules: [
+    { name: 'out', frontends: ['front'], protocol: all, backendPool: 'relays', portsPerMember: 24_000 },
+  ],
 };
 
 /** The valid configuration that every change of the table starts from. */
@@ -128,6 +132,13 @@ const balancing: LoadBalancingRuleDraft = {
   backendPool: 'pool',
 };
 
+const outboundRule: OutboundRuleDraft = {
+  name: 'out',
+  frontends: ['front'],
+  protocol: all,
+  backendPool: 'pool',
+};
+
 function put(...putLoadBalancers: readonly LoadBalancerDraft[]): ChangeSetDraft {
   return { putLoadBalancers };
 }
@@ -153,6 +164,17 @@ function withSingle(change: Partial<InboundNatRuleDraft>): ChangeSetDraft {
 }
 function withBalancing(change: Partial<LoadBalancingRuleDraft>): ChangeSetDraft {
   return putFresh({ loadBalancingRules: [{ ...balancing, ...change }] });
+}
+function withOutbound(...changes: readonly Partial<OutboundRuleDraft>[]): ChangeSetDraft {
+  return putFresh({ outboundRules: changes.map((change) => ({ ...outboundRule, ...change })) });
+}
+/** `mail` as it is, but for its outbound rule, or for more. */
+function mailWithOutbound(
+  change: Partial<OutboundRuleDraft>,
+  more: Partial<LoadBalancerDraft> = {},
+): ChangeSetDraft {
+  const [rule] = mail.outboundRules ?? [];
+  return put({ ...mail, outboundRules: [{ ...rule, ...change }], ...more });
 }
 function putVms(...members: readonly MemberDraft[]): ChangeSetDraft {
   return { putMembers: [{ loadBalancer: 'web', backendPool: 'vms', members }] };
@@ -181,6 +203,8 @@ const frontend = `${lb}.frontends[0]`;
 const member = `${lb}.backend_pools[0].members[0]`;
 const nat = `${lb}.inbound_nat_rules[0]`;
 const rule = `${lb}.load_balancing_rules[0]`;
+
+const outbound = `${lb}.outbound_rules[0]`;
 
 function invalid(
   title: string,
@@ -1142,12 +1166,202 @@ const periods: readonly InvalidChange[] = [
   ),
 ];
 
+const sixFront = { name: 'six', address: '2001:db8:9::1', addressOwnership: 2 } as const;
+
+const outboundRules: readonly InvalidChange[] = [
+  invalid(
+    'an outbound rule without a name',
+    withOutbound({ name: '' }),
+    'FIELD_REQUIRED',
+    `${outbound}.name`,
+  ),
+  invalid(
+    'two outbound rules of one name',
+    withOutbound({ protocol: tcp }, { protocol: udp }),
+    'NAME_DUPLICATE',
+    `${lb}.outbound_rules[1].name`,
+  ),
+  invalid(
+    'an outbound rule without a frontend',
+    withOutbound({ frontends: [] }),
+    'FIELD_REQUIRED',
+    `${outbound}.frontends`,
+  ),
+  invalid(
+    'an outbound rule with an empty frontend',
+    withOutbound({ frontends: ['front', ''] }),
+    'FIELD_REQUIRED',
+    `${outbound}.frontends[1]`,
+  ),
+  invalid(
+    'an outbound rule with a frontend twice',
+    withOutbound({ frontends: ['front', 'front'] }),
+    'NAME_DUPLICATE',
+    `${outbound}.frontends[1]`,
+  ),
+  invalid(
+    'an outbound rule with a frontend that is not there',
+    withOutbound({ frontends: ['front', 'back'] }),
+    'REFERENCE_UNKNOWN',
+    `${outbound}.frontends[1]`,
+  ),
+  invalid(
+    'an outbound rule without a pool',
+    withOutbound({ backendPool: '' }),
+    'FIELD_REQUIRED',
+    `${outbound}.backend_pool`,
+  ),
+  invalid(
+    'an outbound rule with a pool that is not there',
+    withOutbound({ backendPool: 'other' }),
+    'REFERENCE_UNKNOWN',
+    `${outbound}.backend_pool`,
+  ),
+  invalid(
+    'an outbound rule without a protocol',
+    withOutbound({ protocol: 0 }),
+    'FIELD_REQUIRED',
+    `${outbound}.protocol`,
+  ),
+  invalid(
+    'an outbound rule with a protocol that nobody knows',
+    withOutbound({ protocol: 9 }),
+    'ENUM_UNKNOWN',
+    `${outbound}.protocol`,
+  ),
+  ...[1, 12, 1_023, 64_008, 4_294_967_288].map((portsPerMember) =>
+    invalid(
+      `${portsPerMember} outbound ports per member`,
+      withOutbound({ portsPerMember }),
+      'VALUE_OUT_OF_RANGE',
+      `${outbound}.ports_per_member`,
+    ),
+  ),
+  invalid(
+    'a floating address of an outbound rule',
+    withOutbound({ flow: { floatingIp: true } }),
+    'FIELDS_CONFLICT',
+    `${outbound}.flow.floating_ip`,
+  ),
+  invalid(
+    'masquerading by an outbound rule',
+    withOutbound({ flow: { sourceNat: 2 } }),
+    'FIELDS_CONFLICT',
+    `${outbound}.flow.source_nat`,
+  ),
+  invalid(
+    'an outbound rule with frontends of both families',
+    putFresh({
+      frontends: [...(fresh.frontends ?? []), sixFront],
+      outboundRules: [{ ...outboundRule, frontends: ['front', 'six'] }],
+    }),
+    'FAMILY_MISMATCH',
+    `${outbound}.frontends[1]`,
+  ),
+  invalid(
+    'an outbound rule that joins IPv6 to IPv4',
+    putFresh({ frontends: [sixFront], outboundRules: [{ ...outboundRule, frontends: ['six'] }] }),
+    'FAMILY_MISMATCH',
+    `${outbound}.backend_pool`,
+  ),
+  invalid(
+    'a machine of IPv6 for an outbound rule of IPv4',
+    {
+      ...withOutbound({}),
+      putMembers: [
+        { loadBalancer: 'fresh', backendPool: 'pool', members: [{ id: 'b', address: 'fd00::1' }] },
+      ],
+    },
+    'FAMILY_MISMATCH',
+    'put_members[0].members[0].address',
+  ),
+  invalid(
+    'two outbound rules for one machine',
+    withOutbound({ name: 'one' }, { name: 'two', protocol: udp }),
+    'OUTBOUND_OVERLAP',
+    `${lb}.outbound_rules[1]`,
+  ),
+  invalid(
+    'an outbound rule for a machine of another load balancer’s',
+    putFresh({
+      backendPools: [{ name: 'pool', members: [{ id: 'a', address: '10.0.1.10' }] }],
+      outboundRules: [outboundRule],
+    }),
+    'OUTBOUND_OVERLAP',
+    outbound,
+  ),
+  invalid(
+    'more outbound ports than an address has',
+    mailWithOutbound({ portsPerMember: 32_008 }),
+    'OUTBOUND_PORTS_EXHAUSTED',
+    outbound,
+  ),
+  invalid(
+    'outbound ports of an address of which a rule uses every port',
+    putFresh({
+      inboundNatRules: [{ name: 'all', frontend: 'front', protocol: all, single: { address: '10.9.0.1' } }],
+      outboundRules: [outboundRule],
+    }),
+    'OUTBOUND_PORTS_EXHAUSTED',
+    outbound,
+  ),
+  invalid(
+    'a machine too many for an outbound rule',
+    {
+      putMembers: [{ loadBalancer: 'mail', backendPool: 'relays', members: [{ address: '10.0.1.12' }] }],
+    },
+    'OUTBOUND_PORTS_EXHAUSTED',
+    'put_members[0].members[0]',
+  ),
+  invalid(
+    'fewer outbound ports than machines have',
+    mailWithOutbound({ portsPerMember: 16_000 }),
+    'OUTBOUND_PORTS_IN_USE',
+    `${outbound}.ports_per_member`,
+  ),
+  invalid(
+    'an inbound rule on a port that a machine has for its own connections',
+    mailWithOutbound(
+      {},
+      {
+        loadBalancingRules: [
+          {
+            name: 'smtp',
+            frontend: 'front',
+            protocol: all,
+            frontendPort: 60_000,
+            backendPort: 25,
+            backendPool: 'relays',
+          },
+        ],
+      },
+    ),
+    'OUTBOUND_PORTS_IN_USE',
+    rule,
+  ),
+  invalid(
+    'an inbound rule on a port that another load balancer’s machine has for its own connections',
+    putFresh({
+      frontends: [{ name: 'front', address: '203.0.113.20', addressOwnership: 2 }],
+      inboundNatRules: [{ ...singleRule, single: { frontendPort: 60_000, address: '10.9.0.1' } }],
+    }),
+    'FRONTEND_PORT_OVERLAP',
+    nat,
+  ),
+];
+
 const unsupported: readonly InvalidChange[] = [
   invalid(
-    'outbound rules',
-    putFresh({ outboundRules: [{ name: 'o' }] }),
+    'an idle timeout of an outbound rule',
+    withOutbound({ flow: { idleTimeout: { seconds: 240 } } }),
     'FEATURE_UNSUPPORTED',
-    `${lb}.outbound_rules`,
+    `${outbound}.flow.idle_timeout`,
+  ),
+  invalid(
+    'a TCP reset of an outbound rule',
+    withOutbound({ flow: { tcpReset: true } }),
+    'FEATURE_UNSUPPORTED',
+    `${outbound}.flow.tcp_reset`,
   ),
   invalid(
     'a floating address',
@@ -1171,5 +1385,6 @@ export const invalidChanges: readonly InvalidChange[] = [
   ...ports,
   ...probes,
   ...periods,
+  ...outboundRules,
   ...unsupported,
 ];

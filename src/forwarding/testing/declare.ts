@@ -95,6 +95,7 @@ export function loadBalancer(name: string, over: Partial<LoadBalancer> = {}): Lo
     frontends: [frontend('fe', '203.0.113.1')],
     backendPools: [],
     probes: [],
+    outboundRules: [],
     inboundNatRules: [],
     loadBalancingRules: [],
     ...over,

@@ -94,6 +94,7 @@ const anyLoadBalancer: fc.Arbitrary<LoadBalancer> = fc
     frontends: [frontend('fe', `203.0.113.${last + (name === 'left' ? 0 : 10)}`)],
     backendPools: [{ name: 'pool', members }],
     probes: [],
+    outboundRules: [],
     // Of an address, only one rule can claim every port.
     inboundNatRules: loadBalancingRules.some((rule) => rule.name === 'rest')
       ? inboundNatRules.filter((rule) => rule.name !== 'every')
