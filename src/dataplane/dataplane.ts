@@ -33,8 +33,11 @@ export interface DataPlane {
   /** Live flows that a query wants, of all that the plane keeps state of. Reads them all, or until there are enough. */
   flows(query: FlowQuery): Promise<FlowList>;
 
-  /** How the plane sits on the host, and what it made of the packets. For `status`: at most some milliseconds. */
-  report(): Promise<PlaneReport>;
+  /**
+   * How the plane sits on the host, and what it made of the packets; `table` is what it runs. For `status`: at most some
+   * milliseconds.
+   */
+  report(table: ForwardingTable): Promise<PlaneReport>;
 
   /**
    * Sees to what needs a clock: flows that shall end with a reset after their idle timeout. To be called every second, with

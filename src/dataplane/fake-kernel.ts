@@ -1,8 +1,15 @@
 // The state that a fake data plane leaves in its "kernel", and the checks that a real one would make.
 import type { Change, RingChange } from '../forwarding/change.ts';
+import { sameOutbound } from '../forwarding/outbound.ts';
 import { sameTarget } from '../forwarding/same.ts';
-import { type Entry, endpointKey, type Ring, type RingMember } from '../forwarding/table.ts';
-import { familyOf, type IpAddress } from '../resources/address.ts';
+import {
+  type Entry,
+  endpointKey,
+  type OutboundEntry,
+  type Ring,
+  type RingMember,
+} from '../forwarding/table.ts';
+import { familyOf, type IpAddress, sourceKey } from '../resources/address.ts';
 import { CommitFailed, type Counters, type Stamp } from './dataplane.ts';
 import type { LiveFlow } from './live-flow.ts';
 
@@ -14,6 +21,8 @@ export class FakeKernel {
   readonly rings = new Map<number, Ring>();
   readonly backends = new Set<IpAddress>();
   readonly localAddresses = new Set<IpAddress>();
+  /** By `sourceKey`. */
+  readonly outbound = new Map<string, OutboundEntry>();
   /** By `endpointKey`; begins anew when an entry gets another target. */
   readonly counters = new Map<string, Counters>();
   /** By number of the ring and id of the member; begins anew when a member gets another address. */
@@ -42,6 +51,10 @@ export class FakeKernel {
       else if (before !== undefined) this.rings.delete(before.number);
       if (before !== undefined) this.keepMemberCounters(before, after?.members ?? []);
     }
+    for (const { before, after } of change.outbound ?? []) {
+      if (before !== undefined) this.outbound.delete(sourceKey(before.machine, before.transport));
+      if (after !== undefined) this.outbound.set(sourceKey(after.machine, after.transport), after);
+    }
     for (const address of change.backendsRemoved) this.backends.delete(address);
     for (const address of change.backendsAdded) this.backends.add(address);
     for (const address of change.localAddressesRemoved) this.localAddresses.delete(address);
@@ -53,6 +66,7 @@ export class FakeKernel {
   clear(): void {
     this.entries.clear();
     this.rings.clear();
+    this.outbound.clear();
     this.backends.clear();
     this.localAddresses.clear();
     this.counters.clear();
@@ -89,6 +103,7 @@ export class FakeKernel {
   *#objections(change: Change): Generator<string> {
     yield* this.#entryObjections(change);
     yield* this.#ringObjections(change);
+    yield* this.#outboundObjections(change);
     yield* setObjections('backend', this.backends, change.backendsAdded, change.backendsRemoved);
     yield* setObjections(
       'local address',
@@ -140,6 +155,28 @@ export class FakeKernel {
     }
   }
 
+  *#outboundObjections({ outbound = [] }: Change): Generator<string> {
+    const named = new Set<string>();
+    const after = new Map(this.outbound);
+    for (const change of outbound) {
+      const { machine, transport } = change.before ?? change.after;
+      const key = sourceKey(machine, transport);
+      const present = this.outbound.get(key);
+      if (named.has(key)) yield `outbound ${key}: named twice`;
+      named.add(key);
+      if (change.before === undefined && present !== undefined) yield `outbound ${key}: exists already`;
+      if (change.before !== undefined && (present === undefined || !sameOutbound(present, change.before))) {
+        yield `outbound ${key}: is not what the change says it was`;
+      }
+      if (change.after === undefined) after.delete(key);
+      else after.set(key, change.after);
+      if (change.after !== undefined && sourceKey(change.after.machine, change.after.transport) !== key) {
+        yield `outbound ${key}: becomes another's`;
+      }
+    }
+    if (outbound.length > 0) yield* sharedPorts(after.values());
+  }
+
   /** What the kernel would hold after the change must lead somewhere. */
   *#referenceObjections(change: Change): Generator<string> {
     const rings = new Map(change.rings.map((ring) => [numberOf(ring), ring.after]));
@@ -182,6 +219,21 @@ export class FakeKernel {
       const present = added.has(address) || (this.backends.has(address) && !removed.has(address));
       if (uses > 0 && !present) yield `backend ${address}: is led to, and not among the backends`;
       if (uses === 0 && present) yield `backend ${address}: stays, although nothing leads to it`;
+    }
+  }
+}
+
+/** Two machines would answer for one port. */
+function* sharedPorts(entries: Iterable<OutboundEntry>): Generator<string> {
+  const groups = Map.groupBy(entries, ({ address, transport }) => sourceKey(address, transport));
+  for (const [key, group] of groups) {
+    const sorted = group.toSorted((one, other) => one.first - other.first);
+    for (const [index, entry] of sorted.entries()) {
+      if (familyOf(entry.machine) !== familyOf(entry.address)) yield `outbound ${key}: of two families`;
+      const before = sorted[index - 1];
+      if (before !== undefined && before.last >= entry.first) {
+        yield `outbound ${key}: ${before.machine} and ${entry.machine} share ports`;
+      }
     }
   }
 }

@@ -1,6 +1,6 @@
 import { Map as PersistentMap } from 'immutable';
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { Change } from '../forwarding/change.ts';
+import type { Change, OutboundChange } from '../forwarding/change.ts';
 import { compile, emptyTable } from '../forwarding/compile.ts';
 import { diff } from '../forwarding/diff.ts';
 import type { ForwardingTable } from '../forwarding/table.ts';
@@ -218,6 +218,34 @@ describe('the fake data plane', () => {
     const answer = await plane.memberCounters(movedRing);
     expect(answer.get(first)).toEqual(counted);
     expect(answer.get(stranger)).toEqual({ packets: 0, bytes: 0, flows: 0 });
+  });
+
+  test('holds outbound entries, and refuses those that contradict it', async () => {
+    const entry = (machine: string, first: number) => ({
+      machine: ip(machine),
+      transport: 'tcp' as const,
+      address: ip('203.0.113.1'),
+      first,
+      last: first + 7,
+    });
+    const [one, two] = [entry('10.0.0.1', 40_000), entry('10.0.0.2', 40_008)];
+    const commit = (...outbound: readonly OutboundChange[]) =>
+      plane.commit({ ...nothing, outbound }, stamp(2));
+    await commit({ after: one }, { after: two });
+    await expect(commit({ after: one })).rejects.toMatchObject({
+      log: expect.stringMatching(/exists already/),
+    });
+    await expect(commit({ before: entry('10.0.0.1', 1_536) })).rejects.toMatchObject({
+      log: expect.stringMatching(/is not what the change says it was/),
+    });
+    await expect(commit({ before: two, after: entry('10.0.0.2', 40_000) })).rejects.toMatchObject({
+      log: expect.stringMatching(/10.0.0.1 and 10.0.0.2 share ports/),
+    });
+    await expect(commit({ after: { ...one, machine: ip('fd00::1') } })).rejects.toMatchObject({
+      log: expect.stringMatching(/of two families/),
+    });
+    await commit({ before: one }, { before: two, after: entry('10.0.0.2', 40_000) });
+    expect([...plane.kernel.outbound.values()]).toEqual([entry('10.0.0.2', 40_000)]);
   });
 
   test('reports what it was told to', async () => {

@@ -112,7 +112,9 @@ export class FakeDataPlane implements DataPlane {
 
   async flows(query: FlowQuery): Promise<FlowList> {
     const found = new FlowCollector(query);
-    for (const flow of this.kernel.flows) if (!found.add(flow)) break;
+    for (const flow of this.kernel.flows) {
+      if ((query.only ?? flow.direction) === flow.direction && !found.add(flow)) break;
+    }
     return found.list;
   }
 

@@ -32,6 +32,8 @@ export interface FlowQuery {
   readonly wanted: (flow: LiveFlow) => boolean;
   /** At most so many are told, and read no further than that. */
   readonly most: number;
+  /** Reads no others. With those that are over, as `closing`, while they keep their port from new ones. */
+  readonly only?: 'outbound';
 }
 
 export interface FlowList {

@@ -1,6 +1,6 @@
 // The difference between two forwarding tables: what a data plane commits as one transaction.
-import type { IpAddress } from '../resources/address.ts';
-import type { Endpoint, Entry, Ring } from './table.ts';
+import type { IpAddress, Port } from '../resources/address.ts';
+import type { Endpoint, Entry, OutboundEntry, Ring } from './table.ts';
 
 export interface Change {
   readonly added: readonly Entry[];
@@ -8,6 +8,8 @@ export interface Change {
   /** The same endpoint with another target. */
   readonly replaced: readonly { readonly before: Entry; readonly after: Entry }[];
   readonly rings: readonly RingChange[];
+  /** Absent: none. */
+  readonly outbound?: readonly OutboundChange[];
   readonly backendsAdded: readonly IpAddress[];
   readonly backendsRemoved: readonly IpAddress[];
   readonly localAddressesAdded: readonly IpAddress[];
@@ -21,6 +23,12 @@ export type RingChange =
   | { readonly before?: undefined; readonly after: Ring }
   | { readonly before: Ring; readonly after?: undefined }
   | { readonly before: Ring; readonly after: Ring };
+
+/** An outbound entry that appears, goes or changes; machine and transport are the same on both sides. */
+export type OutboundChange =
+  | { readonly before?: undefined; readonly after: OutboundEntry }
+  | { readonly before: OutboundEntry; readonly after?: undefined }
+  | { readonly before: OutboundEntry; readonly after: OutboundEntry };
 
 /** Which established flows end. */
 export type FlowSelector =
@@ -36,6 +44,13 @@ export type FlowSelector =
       readonly udpOnly: boolean;
       /** Both ends of established TCP connections get an RST. */
       readonly reset?: true;
+    }
+  /** Flows of an outbound entry, as far as they have one of these ports (inclusive). */
+  | {
+      readonly kind: 'outbound';
+      readonly entry: OutboundEntry;
+      readonly first: Port;
+      readonly last: Port;
     };
 
 /** True when committing the change would do nothing. */
@@ -45,6 +60,7 @@ export function isEmpty(change: Change): boolean {
       change.removed.length +
       change.replaced.length +
       change.rings.length +
+      (change.outbound?.length ?? 0) +
       change.backendsAdded.length +
       change.backendsRemoved.length +
       change.localAddressesAdded.length +

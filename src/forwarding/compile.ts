@@ -2,12 +2,14 @@
 import { Map as PersistentMap } from 'immutable';
 import { noPorts } from '../ports/assign.ts';
 import type { LoadBalancerPorts, Ports } from '../ports/assignment.ts';
+import { type LoadBalancerOutbound, noBlocks, noOutbound, type Outbound } from '../ports/outbound.ts';
 import type { IpAddress } from '../resources/address.ts';
 import type { LoadBalancer } from '../resources/model.ts';
 import { compileBalancedRule } from './balanced-rules.ts';
 import { type DrainsOf, nobodyDrains } from './draining.ts';
 import { type HealthOf, nothingProbed } from './health.ts';
 import { compileNatRules } from './nat-rules.ts';
+import { compileOutbound } from './outbound.ts';
 import { refusedMachines } from './refused.ts';
 import { ringName } from './ring-names.ts';
 import { assignRingNumbers, releaseRingNumbers } from './ring-numbers.ts';
@@ -36,8 +38,9 @@ export function compile(
   ports: Ports,
   healthOf: HealthOf = nothingProbed,
   drainsOf: DrainsOf = nobodyDrains,
+  outbound: Outbound = noOutbound,
 ): ForwardingTable {
-  const steps = compileInSteps(previous, changed, ports, healthOf, drainsOf);
+  const steps = compileInSteps(previous, changed, ports, healthOf, drainsOf, outbound);
   for (;;) {
     const { done, value } = steps.next();
     if (done) return value;
@@ -51,6 +54,7 @@ export function* compileInSteps(
   ports: Ports,
   healthOf: HealthOf = nothingProbed,
   drainsOf: DrainsOf = nobodyDrains,
+  outbound: Outbound = noOutbound,
 ): Generator<void, ForwardingTable, void> {
   const backends: Uses = new Map();
   const localAddresses: Uses = new Map();
@@ -61,10 +65,13 @@ export function* compileInSteps(
     const after =
       loadBalancer === undefined
         ? undefined
-        : yield* compileLoadBalancer(before, loadBalancer, ports.get(name) ?? noPorts, ringNumbers, {
-            healthOf,
-            drainsOf,
-          });
+        : yield* compileLoadBalancer(
+            before,
+            loadBalancer,
+            { ports: ports.get(name) ?? noPorts, outbound: outbound.ports.get(name) ?? noBlocks },
+            ringNumbers,
+            { healthOf, drainsOf },
+          );
     noteUses(before, after, backends, localAddresses);
     if (after === undefined) compiled.delete(name);
     else compiled.set(name, after);
@@ -78,10 +85,16 @@ export function* compileInSteps(
   };
 }
 
+/** Ports of a load balancer's rules. */
+interface GivenOut {
+  readonly ports: LoadBalancerPorts;
+  readonly outbound: LoadBalancerOutbound;
+}
+
 function* compileLoadBalancer(
   before: CompiledLoadBalancer | undefined,
   loadBalancer: LoadBalancer,
-  ports: LoadBalancerPorts,
+  { ports, outbound: blocks }: GivenOut,
   ringNumbers: PersistentMap<string, number>,
   { healthOf, drainsOf }: { readonly healthOf: HealthOf; readonly drainsOf: DrainsOf },
 ): Generator<void, CompiledLoadBalancer, void> {
@@ -97,9 +110,11 @@ function* compileLoadBalancer(
     if (address === undefined || ring === undefined) continue;
     rules.set(key, compileBalancedRule(before?.rules.get(key), rule, address, ring.number));
   }
+  const outbound = compileOutbound(before?.outbound, loadBalancer, blocks);
   return {
     rules: kept(before?.rules, rules),
     rings: kept(before?.rings, rings),
+    ...(outbound && { outbound }),
     localAddresses: localAddressesOf(before, loadBalancer),
     source: { loadBalancer, ports, populations, health, refused, drains },
   };

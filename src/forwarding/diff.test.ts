@@ -2,10 +2,10 @@ import { Map as PersistentMap } from 'immutable';
 import { describe, expect, test } from 'vitest';
 import type { LoadBalancerPorts } from '../ports/assignment.ts';
 import type { LoadBalancer } from '../resources/model.ts';
-import { type Change, isEmpty } from './change.ts';
+import { type Change, type FlowSelector, isEmpty } from './change.ts';
 import { compile, emptyTable } from './compile.ts';
 import { diff, wholeTable } from './diff.ts';
-import type { Endpoint, Entry, ForwardingTable } from './table.ts';
+import type { Endpoint, Entry, ForwardingTable, OutboundEntry } from './table.ts';
 import {
   assign,
   balancingRule,
@@ -49,12 +49,29 @@ function summary(of: Change): readonly string[] {
     ...of.backendsRemoved.map((address) => `backend - ${address}`),
     ...of.localAddressesAdded.map((address) => `local + ${address}`),
     ...of.localAddressesRemoved.map((address) => `local - ${address}`),
-    ...of.ending.map((end) =>
-      end.kind === 'ring-member'
-        ? `end ring ${end.ring} of ${end.backend}${end.udpOnly ? ' udp' : ''}`
-        : `end ${nameOf(end.endpoint)}${end.kind === 'nat' ? ` of ${end.backend}` : ''}`,
+    ...(of.outbound ?? []).map(
+      ({ before, after }) => `outbound ${outboundText(before)} -> ${outboundText(after)}`,
     ),
+    ...of.ending.map(endText),
   ];
+}
+
+function outboundText(entry: OutboundEntry | undefined): string {
+  if (entry === undefined) return '-';
+  return `${entry.machine}/${entry.transport} ${entry.address}:${entry.first}-${entry.last}`;
+}
+
+function endText(end: FlowSelector): string {
+  switch (end.kind) {
+    case 'ring-member':
+      return `end ring ${end.ring} of ${end.backend}${end.udpOnly ? ' udp' : ''}`;
+    case 'outbound':
+      return `end ${end.entry.machine}/${end.entry.transport} on ${end.first}-${end.last}`;
+    case 'nat':
+      return `end ${nameOf(end.endpoint)} of ${end.backend}`;
+    case 'endpoint':
+      return `end ${nameOf(end.endpoint)}`;
+  }
 }
 
 const one = singleRule('one', { target: { kind: 'address', address: ip('10.0.0.1') } });

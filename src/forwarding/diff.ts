@@ -1,10 +1,11 @@
 // What a data plane has to do to get from one table to another: work and answer grow with what differs.
 import type { Map as PersistentMap } from 'immutable';
 import type { IpAddress } from '../resources/address.ts';
-import type { Change, RingChange } from './change.ts';
+import type { Change, OutboundChange, RingChange } from './change.ts';
 import { emptyTable } from './compile.ts';
 import { entriesThatDiffer, ringsThatDiffer } from './differences.ts';
-import { endOfEntry, endsOfRing, leadsElsewhere } from './endings.ts';
+import { endOfEntry, endOfOutbound, endsOfRing, leadsElsewhere } from './endings.ts';
+import { sameOutbound } from './outbound.ts';
 import { poolOfRing } from './ring-names.ts';
 import { ringKey } from './ring-numbers.ts';
 import { sameTarget } from './same.ts';
@@ -13,6 +14,7 @@ import {
   type Entry,
   endpointKey,
   type ForwardingTable,
+  type OutboundEntry,
   type Ring,
 } from './table.ts';
 
@@ -25,11 +27,13 @@ export function diff(previous: ForwardingTable, next: ForwardingTable): Change {
   const differing = [...loadBalancersThatDiffer(previous, next)];
   const { added, removed, replaced } = diffEntries(differing, touched);
   const rings = diffRings(differing, touched);
+  const outbound = diffOutbound(differing);
   return {
     added,
     removed,
     replaced,
     rings: rings.map(({ change }) => change),
+    outbound,
     backendsAdded: missing(touched.backends, next.backends, previous.backends),
     backendsRemoved: missing(touched.backends, previous.backends, next.backends),
     localAddressesAdded: missing(touched.localAddresses, next.localAddresses, previous.localAddresses),
@@ -40,6 +44,7 @@ export function diff(previous: ForwardingTable, next: ForwardingTable): Change {
         leadsElsewhere(before.target, after.target) ? [endOfEntry(before)] : [],
       ),
       ...rings.flatMap(({ change, samePool }) => endsOfRing(change, samePool)),
+      ...outbound.flatMap(endOfOutbound),
     ],
   };
 }
@@ -147,6 +152,28 @@ function diffRings(
   }
   for (const { ring } of gone.values()) differences.push({ change: { before: ring }, samePool: true });
   return differences;
+}
+
+/** A machine that goes from one load balancer to another has its entry replaced. */
+function diffOutbound(differing: readonly LoadBalancerDifference[]): readonly OutboundChange[] {
+  const gone = new Map<string, OutboundEntry>();
+  const come = new Map<string, OutboundEntry>();
+  for (const { before, after } of differing) {
+    if (before?.outbound === after?.outbound) continue;
+    for (const [key, entry] of before?.outbound ?? [])
+      if (after?.outbound?.get(key) !== entry) gone.set(key, entry);
+    for (const [key, entry] of after?.outbound ?? [])
+      if (before?.outbound?.get(key) !== entry) come.set(key, entry);
+  }
+  const changes: OutboundChange[] = [];
+  for (const [key, after] of come) {
+    const before = gone.get(key);
+    gone.delete(key);
+    if (before === undefined) changes.push({ after });
+    else if (!sameOutbound(before, after)) changes.push({ before, after });
+  }
+  for (const before of gone.values()) changes.push({ before });
+  return changes;
 }
 
 interface Owned {

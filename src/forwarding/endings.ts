@@ -1,5 +1,5 @@
 // Which established flows end with a change: those that would otherwise go on to where nothing leads any more.
-import type { FlowSelector, RingChange } from './change.ts';
+import type { FlowSelector, OutboundChange, RingChange } from './change.ts';
 import type { Entry, Target } from './table.ts';
 
 /** The flows of an entry that goes, or that leads elsewhere from now on. */
@@ -15,6 +15,14 @@ export function leadsElsewhere(before: Target, after: Target): boolean {
   return before.kind === 'nat'
     ? after.kind !== 'nat' || after.address !== before.address
     : after.kind !== 'balanced' || after.ring !== before.ring;
+}
+
+/** The flows whose ports an entry has no more: it stays a flow's own where its first port does. */
+export function endOfOutbound({ before, after }: OutboundChange): readonly FlowSelector[] {
+  if (before === undefined) return [];
+  const stays = after?.address === before.address && after.first === before.first;
+  const first = stays ? after.last + 1 : before.first;
+  return first > before.last ? [] : [{ kind: 'outbound', entry: before, first, last: before.last }];
 }
 
 /**

@@ -74,12 +74,24 @@ export interface RingMember {
   readonly drained?: true;
 }
 
+/** What a machine begins itself leaves from these ports of a frontend's address. Compared by identity, as entries are. */
+export interface OutboundEntry {
+  readonly machine: IpAddress;
+  readonly transport: Transport;
+  readonly address: IpAddress;
+  /** Inclusive. */
+  readonly first: Port;
+  readonly last: Port;
+}
+
 /** What one load balancer compiles to. */
 export interface CompiledLoadBalancer {
   /** By rule name prefixed with its kind (`nat/NAME`, `lb/NAME`); inside by `endpointKey`. */
   readonly rules: ReadonlyMap<string, CompiledRule>;
   /** By `ringName`: only pools that a load-balancing rule uses, one ring for each probe that its rules name. */
   readonly rings: ReadonlyMap<string, Ring>;
+  /** By `sourceKey`: no two load balancers have the same. Absent: none. */
+  readonly outbound?: ReadonlyMap<string, OutboundEntry>;
   /** Frontend addresses that the host itself shall hold. */
   readonly localAddresses: ReadonlySet<IpAddress>;
   /** What it was compiled from, so that the next compilation can tell what changed; absent: compile all of it. */

@@ -19,7 +19,11 @@ const tcp = (port: number, mark: number, state = 'ESTABLISHED', more = '--dst-na
   `-I -p tcp -s 10.0.0.2 -d ${front} --sport ${port} --dport 501 -t 600 -m ${mark} --state ${state} ${more}`;
 
 const list = async (most = 100, only?: 'outbound') => {
-  const { flows, more } = await listTracked(flowMarks, { wanted: () => true, most }, only);
+  const { flows, more } = await listTracked(flowMarks, {
+    wanted: () => true,
+    most,
+    ...(only && { only }),
+  });
   return { flows: flows.toSorted((a, b) => a.peer.port - b.peer.port), more };
 };
 

@@ -19,10 +19,11 @@ import {
 const tcpState = { established: 3, finWait: 4, timeWait: 7, close: 8 } as const;
 const transports = { 6: 'tcp', 17: 'udp' } as const;
 
-/** A flow that the kernel keeps for a while although it is over is not live. `only`: nothing but outbound flows. */
-export async function listTracked(marks: FlowMarks, query: FlowQuery, only?: 'outbound'): Promise<FlowList> {
+/** A flow that the kernel keeps for a while although it is over is not live. */
+export async function listTracked(marks: FlowMarks, query: FlowQuery): Promise<FlowList> {
   const found = new FlowCollector(query);
-  const { attributes: content } = only === 'outbound' ? outboundFlows(marks) : allFlows(marks);
+  const keepsOver = query.only === 'outbound';
+  const { attributes: content } = keepsOver ? outboundFlows(marks) : allFlows(marks);
   // Of its own, because a listing ends early only so.
   const socket = await openNetlinkSocket();
   try {
@@ -33,7 +34,7 @@ export async function listTracked(marks: FlowMarks, query: FlowQuery, only?: 'ou
     await socket.exchangeAsync(asked, sequence, (answer) => {
       errno ||= answer.errno ?? 0;
       if (answer.type === messageType.error || answer.type === messageType.done) return;
-      const flow = liveFlow(attributes(answer.body), marks);
+      const flow = liveFlow(attributes(answer.body), marks, keepsOver);
       if (flow !== undefined && !found.add(flow)) throw new Enough();
     });
     if (errno !== 0) throw new NetlinkError('cannot list flows', errno);
@@ -47,13 +48,13 @@ export async function listTracked(marks: FlowMarks, query: FlowQuery, only?: 'ou
 
 class Enough extends Error {}
 
-function liveFlow(found: Attributes, marks: FlowMarks): LiveFlow | undefined {
+function liveFlow(found: Attributes, marks: FlowMarks, keepsOver: boolean): LiveFlow | undefined {
   const original = readTuple(found.get(conntrackAttribute.original));
   const reply = readTuple(found.get(conntrackAttribute.reply));
   const mark = found.get(conntrackAttribute.mark)?.readUInt32BE() ?? 0;
   const status = found.get(conntrackAttribute.status)?.readUInt32BE() ?? 0;
   const transport = transports[original.protocol as keyof typeof transports];
-  const state = stateOf(found, status);
+  const state = stateOf(found, status) ?? (keepsOver ? 'closing' : undefined);
   if (transport === undefined || state === undefined || !isOurs(mark, marks)) return undefined;
   const common = { transport, state, keptBy: 'conntrack', ...traffic(found) } as const;
   const [source, destination] = [

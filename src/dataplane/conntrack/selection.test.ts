@@ -87,7 +87,7 @@ describe('collectSuspects', () => {
     suspects.add(flow(front, 501, '10.0.0.1', 0x50000000), () => 'no entry');
     const entries = [nat(at, '10.0.0.1', 80), balanced(endpoint(front, 'udp', 500), 7, 80)];
     const rings = [ring(7, ['10.0.0.1'], 1021, { '10.0.0.1': { eligible: false } })];
-    const stale = await suspects.stale({ entries: () => entries, rings });
+    const stale = await suspects.stale({ entries: () => entries, rings, outbound: [] });
     expect(stale.toSorted()).toEqual([
       'no entry',
       'old port',
@@ -96,6 +96,64 @@ describe('collectSuspects', () => {
       'toRingByUdp',
       'untranslated',
     ]);
+  });
+});
+
+describe('outbound flows', () => {
+  const machine = address('10.0.0.1');
+  const entry = { machine, transport: 'tcp', address: address(front), first: 40_000, last: 40_007 } as const;
+  const sourceNat = 0x10;
+  const outward = (port: number, over: { mark?: number; status?: number; from?: string } = {}): Flow => {
+    const { mark = marks.outbound + 40_000, status = sourceNat, from = front } = over;
+    const made = flow('198.51.100.7', 443, '198.51.100.7', mark, { status });
+    return {
+      ...made,
+      original: { ...made.original, source: hex(machine) },
+      reply: { ...made.reply, destination: hex(address(from)), destinationPort: port },
+    };
+  };
+  const known = {
+    first: outward(40_000),
+    last: outward(40_007),
+    'another block': outward(40_000, { mark: marks.outbound + 39_992 }),
+    'another frontend': outward(40_000, { from: '203.0.113.9' }),
+    unanswered: outward(5_000, { status: 0, mark: 0, from: '10.0.0.1' }),
+    answered: outward(5_000, { status: 2, mark: 0, from: '10.0.0.1' }),
+    'of somebody else’s translation': outward(5_000, { mark: 0 }),
+  };
+  const selected = async (selection: FlowSelection) => {
+    const test = await flowTest([selection], marks);
+    return Object.entries(known).flatMap(([name, each]) => (test(each) ? [name] : []));
+  };
+
+  it('are chosen by entry and port', async () => {
+    expect(await selected({ kind: 'outbound', entry, first: 40_000, last: 40_007 })).toEqual([
+      'first',
+      'last',
+    ]);
+    expect(await selected({ kind: 'outbound', entry, first: 40_004, last: 40_007 })).toEqual(['last']);
+    const udp = { ...entry, transport: 'udp' } as const;
+    expect(await selected({ kind: 'outbound', entry: udp, first: 40_000, last: 40_007 })).toEqual([]);
+  });
+
+  it('that were not translated are chosen where they have no answer', async () => {
+    expect(await selected({ kind: 'unanswered', machine, transport: 'tcp' })).toEqual(['unanswered']);
+    expect(await selected({ kind: 'unanswered', machine, transport: 'udp' })).toEqual([]);
+  });
+
+  it('are ended by the kernel alone only where all of an entry goes', () => {
+    const exact = (first: number) =>
+      kernelFilters({ kind: 'outbound', entry, first, last: 40_007 }, marks).map((each) => each.exact);
+    expect([exact(40_000), exact(40_004)]).toEqual([[true], [false]]);
+  });
+
+  it('are stale after a load where the table has no such entry, or a smaller one', async () => {
+    const suspects = collectSuspects<string>(marks);
+    for (const [name, each] of Object.entries(known)) suspects.add(each, () => name);
+    const stale = async (last: number) =>
+      (await suspects.stale({ entries: () => [], rings: [], outbound: [{ ...entry, last }] })).toSorted();
+    expect(await stale(40_007)).toEqual(['another block', 'another frontend']);
+    expect(await stale(40_003)).toEqual(['another block', 'another frontend', 'last']);
   });
 });
 

@@ -1,8 +1,8 @@
 // Which flows end, said twice: as filters that the kernel applies, and as a test on flows that were read.
 import { setImmediate } from 'node:timers/promises';
 import type { FlowSelector } from '../../forwarding/change.ts';
-import type { Endpoint } from '../../forwarding/table.ts';
-import { familyOf, type IpAddress } from '../../resources/address.ts';
+import type { Endpoint, OutboundEntry } from '../../forwarding/table.ts';
+import { familyOf, type IpAddress, type Transport } from '../../resources/address.ts';
 import { attribute, u32 } from '../netlink/netlink.ts';
 import { addressBytes } from './address.ts';
 import {
@@ -10,16 +10,22 @@ import {
   AF_INET6,
   conntrackAttribute,
   statusDestinationNat,
+  statusSeenReply,
+  statusSourceNat,
   type Tuple,
   type TupleFilter,
   tupleFilters,
 } from './tuple.ts';
 
 /**
- * A selector of the forwarding table, or `knocking`: flows to an endpoint that were never translated, because they
- * began before the endpoint was there. A sender that never pauses would keep such a flow alive for ever.
+ * A selector of the forwarding table; or flows that were never translated because they began before their entry was there.
+ * `knocking`: those to an endpoint. `unanswered`: those of a machine without an answer, which lacked an outbound rule. A
+ * sender that never pauses would keep such a flow alive for ever.
  */
-export type FlowSelection = FlowSelector | { readonly kind: 'knocking'; readonly endpoint: Endpoint };
+export type FlowSelection =
+  | FlowSelector
+  | { readonly kind: 'knocking'; readonly endpoint: Endpoint }
+  | { readonly kind: 'unanswered'; readonly machine: IpAddress; readonly transport: Transport };
 
 /** How the data plane marks its flows; see the nftables plane. */
 export interface FlowMarks {
@@ -47,6 +53,8 @@ const classMask = 0xff000000;
 /** Of the class of a balanced flow, without the affinity. */
 const balancedMask = 0xfc000000;
 const ringMask = 0x00ffffff;
+/** Of an outbound flow: the first port of its entry. */
+const portMask = 0x0000ffff;
 const protocols = { tcp: 6, udp: 17 } as const;
 
 export function markFilter(value: number, mask: number): readonly Buffer[] {
@@ -87,6 +95,19 @@ export function kernelFilters(selection: FlowSelection, marks: FlowMarks): reado
       const protocol = selection.udpOnly ? { protocol: protocols.udp } : {};
       return [filter(selection.backend, mark, {}, { source: addressBytes(selection.backend), ...protocol })];
     }
+    case 'outbound': {
+      const { entry, first, last } = selection;
+      const original = { source: addressBytes(entry.machine), protocol: protocols[entry.transport] };
+      const mark = markFilter(outboundMark(entry, marks), classMask + portMask);
+      const made = filter(entry.machine, mark, original, { destination: addressBytes(entry.address) });
+      return [{ ...made, exact: made.exact && first === entry.first && last === entry.last }];
+    }
+    case 'unanswered': {
+      const { machine, transport } = selection;
+      const original = { source: addressBytes(machine), protocol: protocols[transport] };
+      const made = filter(machine, [], original, { destination: addressBytes(machine) });
+      return [{ ...made, exact: false }];
+    }
     case 'knocking': {
       const { endpoint } = selection;
       // With the port, because an endpoint may lead to another port of its own address; the kernel reads no port without
@@ -119,6 +140,8 @@ export async function flowTest(
   const endpoints = new Set<string>();
   const knocking = new Set<string>();
   const members = new Map<string, boolean>();
+  const unanswered = new Set<string>();
+  const outbound = new Map<string, { readonly first: number; readonly last: number }[]>();
   let count = 0;
   for (const selection of selections) {
     count += 1;
@@ -134,6 +157,14 @@ export async function flowTest(
       case 'knocking':
         knocking.add(endpointText(selection.endpoint));
         break;
+      case 'unanswered':
+        unanswered.add(`${hex(selection.machine)}/${protocols[selection.transport]}`);
+        break;
+      case 'outbound': {
+        const key = `${sourceText(selection.entry)}/${outboundMark(selection.entry, marks)}`;
+        outbound.set(key, [...(outbound.get(key) ?? []), selection]);
+        break;
+      }
       case 'ring-member': {
         const key = `${selection.ring}/${hex(selection.backend)}`;
         members.set(key, selection.udpOnly && members.get(key) !== false);
@@ -145,7 +176,18 @@ export async function flowTest(
     const onPort = `${original.destination}/${original.protocol}/${original.destinationPort}`;
     const onAnyPort = `${original.destination}/${original.protocol}/0`;
     if ((status & statusDestinationNat) === 0) {
-      return reply.source === original.destination && (knocking.has(onPort) || knocking.has(onAnyPort));
+      if (isOutbound(mark, marks) && (status & statusSourceNat) !== 0) {
+        const ports = outbound.get(`${outboundText(original, reply)}/${mark >>> 0}`) ?? [];
+        return ports.some(
+          ({ first, last }) => first <= reply.destinationPort && reply.destinationPort <= last,
+        );
+      }
+      if (reply.source === original.destination && (knocking.has(onPort) || knocking.has(onAnyPort)))
+        return true;
+      return (
+        (status & (statusSourceNat | statusSeenReply)) === 0 &&
+        unanswered.has(`${original.source}/${original.protocol}`)
+      );
     }
     const through = isAnyPort(mark, marks) ? onAnyPort : onPort;
     if (nat.has(`${through}/${reply.source}`) && mayBeNat(mark, marks)) return true;
@@ -158,6 +200,11 @@ export async function flowTest(
 
 export function isOurs(mark: number, marks: FlowMarks): boolean {
   return (mark & oursMask) >>> 0 === marks.ours;
+}
+
+/** Of flows that an entry has made: they are the entry's as long as its first port stays. */
+export function outboundMark({ first }: OutboundEntry, marks: FlowMarks): number {
+  return marks.outbound + first;
 }
 
 /** True where a machine of an outbound rule began it. */
@@ -210,6 +257,15 @@ function toEndpoint({ address, transport, port }: Endpoint): TupleFilter {
 /** The bits in which the other classes differ from that of NAT through one port, and which foreign marks lack. */
 function otherClassBits({ nat, natAnyPort, balanced, balancedAnyPort }: FlowMarks): number {
   return ((nat ^ natAnyPort) | (nat ^ balanced) | (nat ^ balancedAnyPort)) >>> 0;
+}
+
+/** Machine, protocol and frontend address of an outbound entry; and the same of a flow. */
+export function sourceText({ machine, transport, address }: OutboundEntry): string {
+  return `${hex(machine)}/${protocols[transport]}/${hex(address)}`;
+}
+
+export function outboundText(original: Tuple, reply: Tuple): string {
+  return `${original.source}/${original.protocol}/${reply.destination}`;
 }
 
 /** The address in hexadecimal, the protocol's number, and the port. */

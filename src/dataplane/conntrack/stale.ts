@@ -1,12 +1,25 @@
 // After a whole table was loaded: which of the flows from before does it not allow?
 import { setImmediate } from 'node:timers/promises';
-import type { Entry, Ring } from '../../forwarding/table.ts';
-import { endpointText, type Flow, type FlowMarks, hex, isAnyPort, isOurs, ringOf } from './selection.ts';
-import { statusDestinationNat } from './tuple.ts';
+import type { Entry, OutboundEntry, Ring } from '../../forwarding/table.ts';
+import {
+  endpointText,
+  type Flow,
+  type FlowMarks,
+  hex,
+  isAnyPort,
+  isOurs,
+  isOutbound,
+  outboundMark,
+  outboundText,
+  ringOf,
+  sourceText,
+} from './selection.ts';
+import { statusDestinationNat, statusSourceNat } from './tuple.ts';
 
 export interface LiveTable {
   entries(): Iterable<Entry>;
   readonly rings: Iterable<Ring>;
+  readonly outbound: Iterable<OutboundEntry>;
 }
 
 /** Collects the flows that may be stale, and then compares them with the table: memory grows with the flows, not the table. */
@@ -27,6 +40,8 @@ export function collectSuspects<Name>(marks: FlowMarks): Suspects<Name> {
   /** Flows of ours, and flows that were never translated, by the endpoint that they would have come through. */
   const ours = new Map<string, Suspect<Name>[]>();
   const knocking = new Map<string, Suspect<Name>[]>();
+  /** Of outbound entries, by `outboundText` and mark. */
+  const outwards = new Map<string, Suspect<Name>[]>();
 
   return {
     add(flow, name) {
@@ -36,15 +51,17 @@ export function collectSuspects<Name>(marks: FlowMarks): Suspects<Name> {
         if (!isOurs(mark, marks)) return;
         const through = isAnyPort(mark, marks) ? 0 : original.destinationPort;
         push(ours, `${address}/${through}`, { flow, name: name() });
+      } else if ((status & statusSourceNat) !== 0 && isOutbound(mark, marks)) {
+        push(outwards, `${outboundText(original, reply)}/${mark >>> 0}`, { flow, name: name() });
       } else if (reply.source === original.destination) {
         const suspect = { flow, name: name() };
         push(knocking, `${address}/${original.destinationPort}`, suspect);
         push(knocking, `${address}/0`, suspect);
       }
     },
-    async stale({ entries, rings }) {
+    async stale({ entries, rings, outbound }) {
       const doomed = new Set<Name>();
-      if (ours.size + knocking.size === 0) return [];
+      if (ours.size + knocking.size + outwards.size === 0) return [];
       const members = memberTest(rings);
       const live = new Set<Name>();
       let count = 0;
@@ -57,7 +74,13 @@ export function collectSuspects<Name>(marks: FlowMarks): Suspects<Name> {
           if (allows(entry, flow, members)) live.add(name);
         }
       }
-      for (const suspects of ours.values()) {
+      for (const entry of outwards.size === 0 ? [] : outbound) {
+        for (const { flow, name } of outwards.get(`${sourceText(entry)}/${outboundMark(entry, marks)}`) ??
+          []) {
+          if (flow.reply.destinationPort <= entry.last) live.add(name);
+        }
+      }
+      for (const suspects of [...ours.values(), ...outwards.values()]) {
         for (const { name } of suspects) if (!live.has(name)) doomed.add(name);
       }
       return [...doomed];

@@ -37,6 +37,14 @@ describe('jsonCommands', () => {
     ]);
   });
 
+  it('writes a range of ports, where a value has one', () => {
+    const ranged = add('outbound_source4', ['10.0.0.1', 6], ['203.0.113.1', { first: 8, last: 15 }]);
+    expect([...jsonCommands([ranged])].join('')).toContain(
+      '[{"concat":["10.0.0.1",6]},{"concat":["203.0.113.1",{"range":[8,15]}]}]',
+    );
+    expect([...textCommands([ranged])].join('')).toContain('{ 10.0.0.1 . 6 : 203.0.113.1 . 8-15 }');
+  });
+
   it('says nothing for nothing', () => {
     expect([...jsonCommands([])]).toEqual([]);
     expect([...textCommands([])]).toEqual([]);

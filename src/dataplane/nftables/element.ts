@@ -2,7 +2,13 @@
 import { tableName } from './skeleton.ts';
 
 /** An address, or a number: port, protocol, mark, ring or slot. Never a name: nft takes numbers faster. */
-export type Atom = string | number;
+export type Atom = string | number | AtomRange;
+
+/** Inclusive. */
+export interface AtomRange {
+  readonly first: number;
+  readonly last: number;
+}
 
 export interface Element {
   readonly set: string;
@@ -76,11 +82,16 @@ function jsonTuple(atoms: readonly Atom[]): string {
 }
 
 function jsonAtom(atom: Atom): string {
+  if (typeof atom === 'object') return `{"range":[${atom.first},${atom.last}]}`;
   return typeof atom === 'number' ? String(atom) : `"${atom}"`;
 }
 
+function textAtom(atom: Atom): string | number {
+  return typeof atom === 'object' ? `${atom.first}-${atom.last}` : atom;
+}
+
 function textElement(verb: Operation['verb'], { key, value }: Element): string {
-  const left = key.join(' . ');
+  const left = key.map(textAtom).join(' . ');
   if (verb === 'delete' || value === undefined) return left;
-  return `${left} : ${'jump' in value ? `jump ${value.jump}` : value.join(' . ')}`;
+  return `${left} : ${'jump' in value ? `jump ${value.jump}` : value.map(textAtom).join(' . ')}`;
 }

@@ -1,12 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Ring } from '../../forwarding/table.ts';
-import type { Element, Operation } from './element.ts';
+import type { Atom, Element, Operation } from './element.ts';
 import { changeOperations, entryElements, ringElements, ringOperations, tableElements } from './encode.ts';
-import { address, balanced, endpoint, nat, ring, table, unchanged } from './testing/tables.ts';
+import { address, balanced, endpoint, nat, outbound, ring, table, unchanged } from './testing/tables.ts';
 
 const text = ({ set, key, value }: Element): string =>
-  `${set} ${key.join('.')}${value === undefined ? '' : `=${'jump' in value ? value.jump : value.join('.')}`}`;
+  `${set} ${key.join('.')}${value === undefined ? '' : `=${'jump' in value ? value.jump : value.map(atomText).join('.')}`}`;
+
+function atomText(atom: Atom): string {
+  return typeof atom === 'object' ? `${atom.first}-${atom.last}` : String(atom);
+}
 
 /** Carries out operations as the kernel would: adding what is there with another value, or deleting what is not, fails. */
 function carryOut(state: Map<string, string>, operations: Iterable<Operation>): void {
@@ -132,5 +136,33 @@ describe('changeOperations', () => {
     );
     const wanted = stateOf(tableElements(table([moved, nat(b.endpoint, '10.0.0.2', 81)])));
     expect(new Map([...state].toSorted())).toEqual(new Map([...wanted].toSorted()));
+  });
+});
+
+describe('outbound entries', () => {
+  const entry = outbound('10.1.0.1', 'udp', '203.0.113.1', 40_000, 40_007);
+
+  it('are four elements, of which the mark tells the first port', () => {
+    const [made] = [stateOf(tableElements(table([], [], [entry])))];
+    expect([...made.values()]).toEqual([
+      'outbound_live4 10.1.0.1.17.203.0.113.1.1543543872',
+      'outbound_source4 10.1.0.1.17=203.0.113.1.40000-40007',
+      'outbound_mark4 10.1.0.1.17=1543543872',
+      'outbound_machines4 10.1.0.1.17',
+    ]);
+    expect(0x5c000000 + 40_000).toBe(1543543872);
+  });
+
+  it('change from one table to another', () => {
+    const other = outbound('10.1.0.2', 'udp', '203.0.113.1', 40_008, 40_015);
+    const moved = { ...entry, first: 50_000, last: 50_007 };
+    const state = stateOf(tableElements(table([], [], [entry])));
+    carryOut(
+      state,
+      changeOperations({ ...unchanged, outbound: [{ before: entry, after: moved }, { after: other }] }),
+    );
+    expect(new Set(state.values())).toEqual(
+      new Set(stateOf(tableElements(table([], [], [moved, other]))).values()),
+    );
   });
 });

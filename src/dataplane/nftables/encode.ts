@@ -1,6 +1,6 @@
 // From the forwarding table to the elements that carry it out. Pure: no kernel, no process.
 import type { Change, RingChange } from '../../forwarding/change.ts';
-import type { Entry, ForwardingTable, Ring, RingMember } from '../../forwarding/table.ts';
+import type { Entry, ForwardingTable, OutboundEntry, Ring, RingMember } from '../../forwarding/table.ts';
 import { familyOf, type IpAddress, type Transport } from '../../resources/address.ts';
 import type { Element, Operation } from './element.ts';
 import { affinities, affinityNumber, flowClass, hashChain } from './skeleton.ts';
@@ -101,13 +101,31 @@ export function* ringOperations({ before, after }: RingChange): Generator<Operat
   }
 }
 
+/** The elements of one outbound entry. */
+export function outboundElements(entry: OutboundEntry): readonly Element[] {
+  const { machine, transport, address, first, last } = entry;
+  const family = familyOf(machine);
+  const key = [machine, protocolNumber[transport]];
+  const mark = flowClass.outbound * 2 ** ringBits + first;
+  return [
+    { set: `outbound_live${family}`, key: [...key, address, mark] },
+    { set: `outbound_source${family}`, key, value: [address, { first, last }] },
+    { set: `outbound_mark${family}`, key, value: [mark] },
+    { set: `outbound_machines${family}`, key },
+  ];
+}
+
 /** All operations of a change. What goes is deleted before what comes, so that a key can be in both. */
 export function* changeOperations(change: Change): Generator<Operation> {
   for (const entry of change.removed) yield* all('delete', entryElements(entry));
   for (const { before } of change.replaced) yield* all('delete', entryElements(before));
+  for (const { before } of change.outbound ?? [])
+    if (before !== undefined) yield* all('delete', outboundElements(before));
   for (const address of change.backendsRemoved) yield { verb: 'delete', element: backendElement(address) };
   for (const ring of change.rings) yield* ringOperations(ring);
   for (const address of change.backendsAdded) yield { verb: 'add', element: backendElement(address) };
+  for (const { after } of change.outbound ?? [])
+    if (after !== undefined) yield* all('add', outboundElements(after));
   for (const { after } of change.replaced) yield* all('add', entryElements(after));
   for (const entry of change.added) yield* all('add', entryElements(entry));
 }
@@ -138,10 +156,16 @@ export function* tableRings(table: ForwardingTable): Generator<Ring> {
   for (const loadBalancer of table.loadBalancers.values()) yield* loadBalancer.rings.values();
 }
 
+/** Every outbound entry of a table. */
+export function* tableOutbound(table: ForwardingTable): Generator<OutboundEntry> {
+  for (const loadBalancer of table.loadBalancers.values()) yield* loadBalancer.outbound?.values() ?? [];
+}
+
 /** Every element of a table, set by set as far as that is cheap: entries, then rings, then backends. */
 export function* tableElements(table: ForwardingTable): Generator<Element> {
   for (const entry of tableEntries(table)) yield* entryElements(entry);
   for (const ring of tableRings(table)) yield* ringElements(ring);
+  for (const entry of tableOutbound(table)) yield* outboundElements(entry);
   for (const address of table.backends.keys()) yield backendElement(address);
 }
 

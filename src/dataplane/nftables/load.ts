@@ -14,6 +14,8 @@ export interface LoadContext {
   elements(): Iterable<Element>;
   /** Chains for idle timeouts that the elements lead to. */
   readonly timeouts: ReadonlySet<string>;
+  /** Completes the skeleton by what nft cannot say. */
+  complete(): Outcome;
   /** The element that says that the load is complete. */
   readonly stamp: Element;
 }
@@ -31,7 +33,11 @@ export async function loadFresh(context: LoadContext): Promise<Outcome> {
   const { scratch, stamp } = context;
   const skeleton = await runNft(['-f', '-'], wholeSkeleton(context));
   if (skeleton.kind !== 'done') return skeleton;
-  const outcome = await fill(scratch, context.elements, () => context.run(additions([...openGate, stamp])));
+  const completed = context.complete();
+  const outcome =
+    completed.kind === 'done'
+      ? await fill(scratch, context.elements, () => context.run(additions([...openGate, stamp])))
+      : completed;
   if (outcome.kind === 'refused') await runNft(['delete', 'table', 'inet', tableName]);
   return outcome;
 }
@@ -106,9 +112,12 @@ export async function replaceContent({ scratch, elements, stamp }: LoadContext):
   return file.run();
 }
 
-/** Where the table has another shape: it is replaced as a whole, in one transaction. */
+/**
+ * Where the table has another shape: it is replaced as a whole, in one transaction. What completes the skeleton comes right
+ * after; until then the first packets of outbound flows of IPv6 are dropped.
+ */
 export async function replaceTable(context: LoadContext): Promise<Outcome> {
-  const { scratch, elements, stamp } = context;
+  const { scratch, elements, complete, stamp } = context;
   const file = await createBulkFile(scratch, 'text');
   try {
     await file.write([`delete table inet ${tableName}\n`, wholeSkeleton(context)]);
@@ -117,7 +126,8 @@ export async function replaceTable(context: LoadContext): Promise<Outcome> {
     await file.discard();
     return { kind: 'refused', log: String(error) };
   }
-  return file.run();
+  const outcome = await file.run();
+  return outcome.kind === 'done' ? complete() : outcome;
 }
 
 /** The sets that the guard reads and the addresses of backends: about half of all elements. */

@@ -24,12 +24,20 @@ import { Resets } from '../reset/resets.ts';
 import { createBulkFile, runNft } from './bulk.ts';
 import { entryCounters } from './counters.ts';
 import { type Element, jsonCommands, type Operation, textCommands } from './element.ts';
-import { changeOperations, cutsFlows, tableElements, tableEntries, tableRings } from './encode.ts';
+import {
+  changeOperations,
+  cutsFlows,
+  tableElements,
+  tableEntries,
+  tableOutbound,
+  tableRings,
+} from './encode.ts';
 import { type FastPath, openFastPath } from './fast-path.ts';
 import { grouped } from './grouping.ts';
 import { type IdleRules, idleRules, isOver } from './idle-flows.ts';
 import { countElements, readGeneration, readKernelStamp, readShape, type Shape } from './kernel.ts';
 import { loadFresh, replaceContent, replaceEmpty, replaceTable } from './load.ts';
+import { addOutboundRule } from './outbound-rule.ts';
 import { probeFlows, probeNft, probeRuleset } from './probe.ts';
 import { prepareScratch } from './scratch.ts';
 import { type Outcome, type Session, startSession } from './session.ts';
@@ -199,6 +207,7 @@ export class NftablesDataPlane implements DataPlane {
         elements: () => tableElements(table),
         timeouts,
         run: (all: Iterable<Operation>) => this.#transact(all),
+        complete: () => addOutboundRule(questions),
         stamp: stampElement(next),
       };
       this.#timeouts = new Set(shape.timeouts);
@@ -216,7 +225,7 @@ export class NftablesDataPlane implements DataPlane {
       await this.#dropTimeouts(timeouts);
       this.#idle = tableElements(table).next().done === true;
       this.#unchecked = table;
-      this.#inBackground([]);
+      this.#inBackground({});
     });
   }
 
@@ -231,7 +240,7 @@ export class NftablesDataPlane implements DataPlane {
       const next = { stamp, sequence: nextSequence(previous.sequence) };
       if (this.#idle && change.added.length > fillingAtOnce) {
         await this.#fill(change, previous, next);
-        this.#inBackground(change.added);
+        this.#inBackground(change);
         return;
       }
       this.#idle = false;
@@ -244,17 +253,19 @@ export class NftablesDataPlane implements DataPlane {
       const generation = readGeneration(questions);
       this.#generation = known && generation === this.#generation + 1 ? generation : -1;
       await this.#endFlows(flows, change.ending);
-      this.#inBackground(change.added);
+      this.#inBackground(change);
     });
   }
 
   /** The first entries of a table, when they are many: two programs share the work, as in a first load. */
   async #fill(change: Change, previous: KernelStamp, next: KernelStamp): Promise<void> {
+    const { scratch, questions } = this.#open();
     const context = {
-      scratch: this.#open().scratch,
+      scratch,
       elements: () => additionsOf(change),
       timeouts: chainsOf(entriesOf(change)),
       run: (all: Iterable<Operation>) => this.#transact(all),
+      complete: () => addOutboundRule(questions),
       stamp: stampElement(next),
     };
     const outcome = await replaceEmpty(context, stampElement(previous));
@@ -537,9 +548,13 @@ export class NftablesDataPlane implements DataPlane {
     }
   }
 
-  /** Ends flows that began before the endpoints were there: soon, but nobody waits for it. */
-  #inBackground(added: readonly Entry[]): void {
+  /** Ends flows that began before the entries were there: soon, but nobody waits for it. */
+  #inBackground({ added = [], outbound = [] }: Partial<Change>): void {
     for (const { endpoint } of added) this.#ending.push({ kind: 'knocking', endpoint });
+    for (const { before, after } of outbound) {
+      if (before === undefined)
+        this.#ending.push({ kind: 'unanswered', machine: after.machine, transport: after.transport });
+    }
     if (this.#background !== undefined || (this.#ending.length === 0 && !this.#unchecked)) return;
     this.#background = this.#sweep();
   }
@@ -558,7 +573,11 @@ export class NftablesDataPlane implements DataPlane {
       try {
         this.#comparing = table !== undefined;
         if (table)
-          await this.#held?.flows.endStale({ entries: () => tableEntries(table), rings: tableRings(table) });
+          await this.#held?.flows.endStale({
+            entries: () => tableEntries(table),
+            rings: tableRings(table),
+            outbound: tableOutbound(table),
+          });
         this.#comparing = false;
         if (selections.length > 0) await this.#held?.flows.end(selections);
       } catch (error) {

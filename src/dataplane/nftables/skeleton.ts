@@ -37,6 +37,9 @@ export function hashChain(affinity: Affinity, size: RingSize, family: Family): s
   return `${affinity.replaceAll('-', '_')}_${size}_${family}`;
 }
 
+/** Rules that are not in the text, see outbound-rule.ts. */
+const outboundRules = 1;
+
 export interface SetDefinition {
   readonly kind: 'map' | 'set';
   readonly name: string;
@@ -67,7 +70,7 @@ export const setDefinitions: readonly SetDefinition[] = [
 const chains: readonly ChainDefinition[] = [...familyChains(4), ...familyChains(6), ...hookChains()];
 
 /** How many rules the kernel lists while nobody has touched them. */
-export const ruleCount = chains.reduce((sum, chain) => sum + chain.rules.length, 0);
+export const ruleCount = chains.reduce((sum, chain) => sum + chain.rules.length, outboundRules);
 
 /** What tells this shape of ruleset from another version's: 32 bits of a hash over its text. */
 export const shapeVersion = createHash('sha256').update(skeletonText(tableName)).digest().readUInt32BE();
@@ -122,6 +125,10 @@ function familySets(family: Family): readonly SetDefinition[] {
     set('masq', endpoint),
     set('masq_any', anyPort),
     set('backends', address),
+    map('outbound_source', `${anyPort} : interval ${address} . inet_service`),
+    map('outbound_mark', `${anyPort} : mark`, true),
+    set('outbound_live', `${anyPort} . ${address} . mark`, true),
+    set('outbound_machines', anyPort),
   ];
 }
 
@@ -222,6 +229,32 @@ function familyChains(family: Family): readonly ChainDefinition[] {
         `ct mark & 0xff000000 vmap { ${classes(`masquerade_port${f}`, `masquerade_any${f}`).join(', ')} }`,
       ],
     },
+    {
+      name: `live_outbound${f}`,
+      rules: [
+        `ct original ${ip} saddr . ct original protocol . ct reply ${ip} daddr . ct mark @outbound_live${f} accept`,
+        passErrors,
+        'ct status & (snat | expected) == snat drop',
+      ],
+    },
+    {
+      name: `outbound${f}`,
+      rules: [
+        `${ip} saddr . meta l4proto != @outbound_machines${f} return`,
+        // Machines of this gateway meet each other as they are.
+        `${ip} daddr @backends${f} return`,
+        `${ip} daddr . meta l4proto @outbound_machines${f} return`,
+        `ct mark set ${ip} saddr . meta l4proto map @outbound_mark${f} goto outbound_snat${f}`,
+      ],
+    },
+    {
+      name: `outbound_snat${f}`,
+      // Of IPv6 there is a rule before the last, see outbound-rule.ts.
+      rules: [
+        ...(f === 4 ? [`${hasPorts} snat ip to ip saddr . meta l4proto map @outbound_source4`] : []),
+        'drop',
+      ],
+    },
     { name: `masquerade_port${f}`, rules: [`${hasPorts} ${through} @masq${f} masquerade`] },
     { name: `masquerade_any${f}`, rules: [`${throughAny} @masq_any${f} masquerade`] },
   ];
@@ -254,9 +287,10 @@ function hashing(affinity: Affinity, size: RingSize, family: Family, fields: str
 function hookChains(): readonly ChainDefinition[] {
   const classify = 'meta l4proto @gate meta nfproto vmap { ipv4 : goto classify4, ipv6 : goto classify6 }';
   const live = ([4, 6] as const).flatMap((f) =>
-    classes(`live_nat${f}`, `live_nat_any${f}`, `live_balanced${f}`, `live_balanced_any${f}`).map(
-      (each) => `ipv${f} . ${each}`,
-    ),
+    [
+      ...classes(`live_nat${f}`, `live_nat_any${f}`, `live_balanced${f}`, `live_balanced_any${f}`),
+      `${byte(flowClass.outbound)} : goto live_outbound${f}`,
+    ].map((each) => `ipv${f} . ${each}`),
   );
   // Every packet comes here, most of them not ours: one look-up tells both family and class.
   const guard = [
@@ -283,6 +317,7 @@ function hookChains(): readonly ChainDefinition[] {
       rules: [
         'ct mark & 0xf0000000 == 0x50000000 ct status dnat ' +
           'meta nfproto vmap { ipv4 : goto masquerade4, ipv6 : goto masquerade6 }',
+        'ct status & dnat == 0 meta l4proto @gate meta nfproto vmap { ipv4 : goto outbound4, ipv6 : goto outbound6 }',
       ],
     },
   ];

@@ -70,6 +70,9 @@ const checksPerSlowCheck = 3;
 /** Counters that are read in one go, some milliseconds. */
 const entriesPerPiece = 4096;
 
+const outboundNote =
+  'XDP hands connections that machines begin themselves (outbound rules), and their answers, to nftables';
+
 export class XdpDataPlane implements DataPlane {
   readonly kind = 'xdp';
   readonly #options: XdpOptions;
@@ -160,6 +163,7 @@ export class XdpDataPlane implements DataPlane {
 
   /** The flow table first: what it has handed on for good stands in conntrack alone. */
   async flows(query: FlowQuery): Promise<FlowList> {
+    if (query.only === 'outbound') return await this.#nftables.flows(query);
     const own = await listFlows(this.#loaded().image.memory, query);
     if (own.more) return own;
     const known = new Set(own.flows.map(flowKey));
@@ -170,8 +174,9 @@ export class XdpDataPlane implements DataPlane {
     return { flows: [...own.flows, ...tracked.flows], more: tracked.more };
   }
 
-  async report(): Promise<PlaneReport> {
+  async report({ loadBalancers }: ForwardingTable): Promise<PlaneReport> {
     const { program, image } = this.#loaded();
+    const hasOutbound = loadBalancers.some(({ outbound }) => outbound !== undefined);
     const fill = image.census.fill();
     const { interfaces, notes } = this.#presence?.report() ?? { interfaces: [], notes: [] };
     return {
@@ -182,7 +187,7 @@ export class XdpDataPlane implements DataPlane {
       }),
       flows: flowFill(image.memory.flows),
       reasons: reasonsOf(program.perCpuSums('reasons'), image.census.translated()),
-      notes: [...notes, ...this.#tending.notes()],
+      notes: [...notes, ...(hasOutbound ? [outboundNote] : []), ...this.#tending.notes()],
     };
   }
 

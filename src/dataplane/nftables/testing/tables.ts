@@ -8,11 +8,18 @@ import type {
   Entry,
   ForwardingTable,
   NatTarget,
+  OutboundEntry,
   Ring,
   RingMember,
   RingSize,
 } from '../../../forwarding/table.ts';
-import { familyOf, type IpAddress, parseAddress, type Transport } from '../../../resources/address.ts';
+import {
+  familyOf,
+  type IpAddress,
+  parseAddress,
+  sourceKey,
+  type Transport,
+} from '../../../resources/address.ts';
 
 export const unchanged: Change = {
   added: [],
@@ -78,7 +85,22 @@ export function ring(
   return { number, family: familyOf(address(addresses[0] ?? '')), size, members, slots };
 }
 
-export function table(entries: readonly Entry[], rings: readonly Ring[] = []): ForwardingTable {
+/** What `machine` begins over `transport` leaves from these ports of `from`. */
+export function outbound(
+  machine: string,
+  transport: Transport,
+  from: string,
+  first: number,
+  last: number,
+): OutboundEntry {
+  return { machine: address(machine), transport, address: address(from), first, last };
+}
+
+export function table(
+  entries: readonly Entry[],
+  rings: readonly Ring[] = [],
+  sources: readonly OutboundEntry[] = [],
+): ForwardingTable {
   const backends = new Set<IpAddress>();
   for (const { target } of entries) if (target.kind === 'nat') backends.add(target.address);
   for (const { members } of rings) for (const member of members) backends.add(member.address);
@@ -92,6 +114,7 @@ export function table(entries: readonly Entry[], rings: readonly Ring[] = []): F
           ]),
           rings: new Map(rings.map((each) => [`${each.number}`, each])),
           backends,
+          outbound: new Map(sources.map((each) => [sourceKey(each.machine, each.transport), each])),
           localAddresses: new Set<IpAddress>(),
         },
       ],
