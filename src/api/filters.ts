@@ -1,5 +1,5 @@
 // The filters of queries, checked.
-import type { FlowFilter, MappingFilter } from '../gateway/contract.ts';
+import type { FlowFilter, MappingFilter, OutboundFilter } from '../gateway/contract.ts';
 import { parseAddress } from '../resources/address.ts';
 import { refuseIfAny, type Violation } from '../resources/refusal.ts';
 import type { Answer } from '../wire/client.ts';
@@ -40,6 +40,22 @@ export function flowFilter(request: Answer<'ListFlowsRequest'>): FlowFilter {
     ...(frontendAddress && { frontendAddress: address('frontend_address', frontendAddress) }),
     ...(frontendPort && { frontendPort }),
     ...(peerAddress && { peerAddress: address('peer_address', peerAddress) }),
+  };
+  refuseIfAny(violations);
+  return filter;
+}
+
+/** The same for ports of outbound rules. */
+export function outboundFilter(request: Answer<'ListOutboundPortsRequest'>): OutboundFilter {
+  const violations: Violation[] = [];
+  const address = addressReader(violations);
+  const { loadBalancer, rule, member, memberAddress, frontendAddress } = request;
+  const filter = {
+    ...(loadBalancer && { loadBalancer }),
+    ...(rule && { rule }),
+    ...(member && { member }),
+    ...(memberAddress && { memberAddress: address('member_address', memberAddress) }),
+    ...(frontendAddress && { frontendAddress: address('frontend_address', frontendAddress) }),
   };
   refuseIfAny(violations);
   return filter;

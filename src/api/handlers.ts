@@ -6,6 +6,7 @@ import { clientStream, type Site, serverStream, unary, unimplemented } from './c
 import { listFlows } from './list-flows.ts';
 import { listLoadBalancers } from './list-load-balancers.ts';
 import { listMemberHealth } from './list-member-health.ts';
+import { listOutboundPorts } from './list-outbound-ports.ts';
 import { listPortMappings } from './list-port-mappings.ts';
 import { ReplaceAll, type ReplaceAllLimits } from './replace-all.ts';
 import { getStatus } from './status.ts';
@@ -28,6 +29,9 @@ export function gatewayHandlers(
     listPortMappings: serverStream(site, 'ListPortMappings', (request) => listPortMappings(gateway, request)),
     listMemberHealth: serverStream(site, 'ListMemberHealth', (request) => listMemberHealth(gateway, request)),
     listFlows: serverStream(site, 'ListFlows', (request) => listFlows(gateway, request)),
+    listOutboundPorts: serverStream(site, 'ListOutboundPorts', (request) =>
+      listOutboundPorts(gateway, request),
+    ),
     watch: serverStream(site, 'Watch', (request, gone) => watch(gateway, request, gone, site.stopping)),
   };
 }

@@ -13,6 +13,7 @@ import {
   toLoadBalancingRule,
   toMember,
   toMemberCounters,
+  toOutboundRule,
   toProbe,
   toRuleCounters,
 } from './to-proto.ts';
@@ -74,6 +75,7 @@ type Piece = { readonly bytes: number } & (
   | { readonly kind: 'probe'; readonly message: Sent<'Probe'> }
   | { readonly kind: 'nat-rule'; readonly message: Sent<'InboundNatRule'> }
   | { readonly kind: 'balancing-rule'; readonly message: Sent<'LoadBalancingRule'> }
+  | { readonly kind: 'outbound-rule'; readonly message: Sent<'OutboundRule'> }
 );
 
 function* piecesOf(loadBalancer: LoadBalancer): Generator<Piece> {
@@ -100,6 +102,10 @@ function* piecesOf(loadBalancer: LoadBalancer): Generator<Piece> {
     const message = toLoadBalancingRule(rule);
     yield { kind: 'balancing-rule', message, bytes: v1.LoadBalancingRule.encode(message).len };
   }
+  for (const rule of loadBalancer.outboundRules) {
+    const message = toOutboundRule(rule);
+    yield { kind: 'outbound-rule', message, bytes: v1.OutboundRule.encode(message).len };
+  }
 }
 
 interface Part {
@@ -109,6 +115,7 @@ interface Part {
   readonly probes: Sent<'Probe'>[];
   readonly inboundNatRules: Sent<'InboundNatRule'>[];
   readonly loadBalancingRules: Sent<'LoadBalancingRule'>[];
+  readonly outboundRules: Sent<'OutboundRule'>[];
 }
 
 /** One response while it is filled. */
@@ -137,6 +144,7 @@ class ResponseChunk {
       probes: [],
       inboundNatRules: [],
       loadBalancingRules: [],
+      outboundRules: [],
     });
     this.size.add(name.length);
   }
@@ -163,6 +171,9 @@ class ResponseChunk {
         break;
       case 'balancing-rule':
         part.loadBalancingRules.push(piece.message);
+        break;
+      case 'outbound-rule':
+        part.outboundRules.push(piece.message);
         break;
     }
   }

@@ -34,6 +34,9 @@ export function toPlan(plan: Plan): Sent<'Plan'> {
     releasedTotal: plan.releasedTotal,
     remappedTotal: plan.remappedTotal,
     poolsRebalanced: plan.poolsRebalanced,
+    outboundAssigned: plan.outboundAssigned,
+    outboundReleased: plan.outboundReleased,
+    outboundChanged: plan.outboundChanged,
   };
 }
 

@@ -17,6 +17,7 @@ export async function getStatus(gateway: GatewayContract): Promise<Sent<'GetStat
     members: status.members,
     inboundNatRules: status.inboundNatRules,
     loadBalancingRules: status.loadBalancingRules,
+    outboundRules: status.outboundRules,
     started: toTimestamp(status.started),
     warnings: status.warnings.map(toWarning),
     hostSettings: status.hostSettings.map((setting) => ({ ...setting })),

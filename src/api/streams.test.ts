@@ -1,6 +1,7 @@
 // Long answers and long requests: chunks, one revision, cancellation, limits.
 import { setTimeout } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import type { IpAddress } from '../resources/address.ts';
 import type { CallFailed } from '../wire/errors.ts';
 import { sample, serve } from './testing/serve.ts';
 
@@ -287,6 +288,66 @@ test('a question about flows that cannot be meant is refused, with every field',
     'frontend_address',
     'peer_address',
   ]);
+});
+
+const outboundMember = {
+  loadBalancer: 'shop',
+  rule: 'out',
+  backendPool: 'vms',
+  member: 'vm-0',
+  backendAddress: '10.0.0.1' as IpAddress,
+  protocol: 'all',
+  block: { member: 'vm-0', address: '203.0.113.1' as IpAddress, first: 65_528, last: 65_535, since: 5_000 },
+  flows: 9,
+  used: 6,
+  busiest: '198.51.100.7:443/tcp',
+  level: 'low',
+} as const;
+
+test('outbound ports come in chunks of one revision, with all that is known of them', async () => {
+  await using served = await serve();
+  served.gateway.outbound = Array.from({ length: 2_500 }, () => outboundMember);
+  const asked = { loadBalancer: 'shop', rule: 'out', member: 'vm-0', memberAddress: '10.0.0.1' };
+  const chunks = await all(served.client.listOutboundPorts({ ...asked, frontendAddress: '203.0.113.1' }));
+  expect(served.gateway.outboundQueries).toEqual([{ ...asked, frontendAddress: '203.0.113.1' }]);
+  expect(chunks.map(({ members }) => members.length)).toEqual([2_000, 500]);
+  expect(chunks[0]?.members[0]).toMatchObject({
+    member: 'vm-0',
+    backendAddress: '10.0.0.1',
+    protocol: 3,
+    frontendAddress: '203.0.113.1',
+    firstPort: 65_528,
+    lastPort: 65_535,
+    assigned: { seconds: 5 },
+    flows: 9,
+    used: 6,
+    level: 2,
+    busiest: '198.51.100.7:443/tcp',
+  });
+  served.gateway.outbound = [];
+  expect(await all(served.client.listOutboundPorts())).toMatchObject([{ revision: 0, members: [] }]);
+  const wrong = all(served.client.listOutboundPorts({ memberAddress: 'x', frontendAddress: 'y' }));
+  const failure = await wrong.catch((error) => error);
+  expect(failure.violations.map(({ field }: { field: string }) => field)).toEqual([
+    'member_address',
+    'frontend_address',
+  ]);
+});
+
+test('Watch tells of outbound ports of the load balancer asked for', async () => {
+  await using served = await serve();
+  const events = served.client.watch({ loadBalancer: 'shop' })[Symbol.asyncIterator]();
+  await events.next();
+  const next = events.next();
+  await expect.poll(() => served.gateway.followers).toBe(1);
+  const event = { kind: 'outbound', revision: 3, time: 7_000 } as const;
+  served.gateway.publish({ ...event, member: { ...outboundMember, loadBalancer: 'other' } });
+  served.gateway.publish({ ...event, member: outboundMember });
+  expect((await next).value).toMatchObject({
+    revision: 3,
+    outboundPorts: { loadBalancer: 'shop', member: 'vm-0', level: 2, used: 6 },
+  });
+  await events.return?.();
 });
 
 test('Watch tells of health, one event for each member of the load balancer asked for', async () => {

@@ -4,6 +4,8 @@ import type { Counters, Finding } from '../dataplane/dataplane.ts';
 import type { FlowState } from '../dataplane/live-flow.ts';
 import type { MemberCounters, RuleFlow } from '../gateway/contract.ts';
 import type { MemberHealth } from '../gateway/member-health.ts';
+import type { OutboundMember } from '../gateway/outbound-members.ts';
+import type { OutboundLevel } from '../gateway/outbound-use.ts';
 import type { Mapping, RangeUsage } from '../ports/mapping.ts';
 import type { RuleProtocol } from '../resources/address.ts';
 import type {
@@ -14,6 +16,7 @@ import type {
   LoadBalancingRule,
   Member,
   NoHealthyBackends,
+  OutboundRule,
   Probe,
   ProbeProtocol,
   SessionPersistence,
@@ -102,6 +105,31 @@ export function toLoadBalancingRule(rule: LoadBalancingRule): Sent<'LoadBalancin
     noHealthyBackends: toNoHealthyBackends(rule.noHealthyBackends),
     flow: toFlowOptions(rule.flow),
     ...(rule.drainPeriod !== undefined && { drainPeriod: toDuration(rule.drainPeriod) }),
+  };
+}
+
+export function toOutboundRule(rule: OutboundRule): Sent<'OutboundRule'> {
+  const { name, frontends, protocol, backendPool, portsPerMember } = rule;
+  return { name, frontends: [...frontends], protocol: toProtocol(protocol), backendPool, portsPerMember };
+}
+
+export function toOutboundPorts({ block, ...member }: OutboundMember): Sent<'OutboundPorts'> {
+  const { loadBalancer, rule, backendPool, backendAddress, protocol, flows, used, busiest, level } = member;
+  return {
+    loadBalancer,
+    rule,
+    backendPool,
+    member: member.member,
+    backendAddress,
+    protocol: toProtocol(protocol),
+    frontendAddress: block.address,
+    firstPort: block.first,
+    lastPort: block.last,
+    assigned: toTimestamp(block.since),
+    flows,
+    used,
+    level: toOutboundLevel(level),
+    busiest,
   };
 }
 
@@ -202,6 +230,17 @@ function toProtocol(protocol: RuleProtocol): penstock.v1.Protocol {
       return v1.Protocol.PROTOCOL_UDP;
     case 'all':
       return v1.Protocol.PROTOCOL_ALL;
+  }
+}
+
+function toOutboundLevel(level: OutboundLevel): penstock.v1.OutboundLevel {
+  switch (level) {
+    case 'normal':
+      return v1.OutboundLevel.OUTBOUND_LEVEL_NORMAL;
+    case 'low':
+      return v1.OutboundLevel.OUTBOUND_LEVEL_LOW;
+    case 'exhausted':
+      return v1.OutboundLevel.OUTBOUND_LEVEL_EXHAUSTED;
   }
 }
 

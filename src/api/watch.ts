@@ -7,7 +7,14 @@ import type { Answer } from '../wire/client.ts';
 import { inChunks } from './chunk.ts';
 import { mappingSize, toPlan } from './plan.ts';
 import { CallRejected } from './refusals.ts';
-import { type Sent, toMemberHealth, toPortMapping, toTimestamp, toWarning } from './to-proto.ts';
+import {
+  type Sent,
+  toMemberHealth,
+  toOutboundPorts,
+  toPortMapping,
+  toTimestamp,
+  toWarning,
+} from './to-proto.ts';
 
 /** Runs until the client is gone, or the server stops. */
 export async function* watch(
@@ -91,6 +98,11 @@ function* toEvents(event: GatewayEvent, loadBalancer: string): Generator<Sent<'E
           yield { ...head, health: toMemberHealth(member) };
         }
       }
+      return;
+    case 'outbound':
+      if (loadBalancer === '' || event.member.loadBalancer === loadBalancer) {
+        yield { ...head, outboundPorts: toOutboundPorts(event.member) };
+      }
   }
 }
 
@@ -108,7 +120,9 @@ function partOf(plan: Plan, loadBalancer: string): Plan | undefined {
     plan.released.length === plan.releasedTotal &&
     plan.remapped.length === plan.remappedTotal;
   if (!complete) return { ...plan, ...lists };
-  if (assigned.length + released.length + remapped.length === 0) return undefined;
+  // Ports of outbound rules are not listed, so that they may be of any.
+  const outbound = plan.outboundAssigned + plan.outboundReleased + plan.outboundChanged;
+  if (assigned.length + released.length + remapped.length + outbound === 0) return undefined;
   return {
     ...plan,
     ...lists,

@@ -477,6 +477,10 @@ describe('member', () => {
         ],
       },
     ]);
+    expect(gateway.applied[0]?.allowRemap).toBe(false);
+    const [machine, leave] = ['10.0.0.9', '--allow-remap'];
+    expect((await penstock(['member', 'add', 'web', 'p', machine, leave])).code).toBe(0);
+    expect(gateway.applied[1]?.allowRemap).toBe(true);
   });
 
   it('keeps what an update does not name, and looks again when somebody else was faster', async () => {
@@ -605,6 +609,97 @@ describe('get flows', () => {
   it('asks for no more than an answer can hold', async () => {
     const { code, stderr } = await penstock(['get', 'flows', '--limit', '100001']);
     expect([code, stderr]).toEqual([2, expect.stringContaining('1 to 100000')]);
+  });
+});
+
+describe('get outbound', () => {
+  const member = {
+    loadBalancer: 'web',
+    rule: 'out',
+    backendPool: 'vms',
+    member: 'vm-1',
+    backendAddress: '10.0.0.4',
+    protocol: 3,
+    frontendAddress: '203.0.113.10',
+    firstPort: 64_512,
+    lastPort: 65_535,
+    assigned: { seconds: 1_767_225_600 },
+    flows: 1_200,
+    used: 900,
+    level: 2,
+    busiest: '198.51.100.7:443/tcp',
+  };
+  const idle = { ...member, member: 'vm-2', flows: 0, used: 0, level: 1, busiest: '' };
+
+  it('shows ports and how many are in use, and passes all that narrows on', async () => {
+    gateway.outboundChunks = [
+      { revision: 1, members: [member] },
+      { revision: 1, members: [idle] },
+    ];
+    const narrowed = ['--lb', 'web', '--rule', 'out', '--member', 'vm-1', '--member-address', '10.0.0.4'];
+    const { code, stdout } = await penstock([
+      'get',
+      'outbound',
+      ...narrowed,
+      '--frontend',
+      '203.0.113.10',
+      '-o',
+      'wide',
+    ]);
+    expect(code).toBe(0);
+    expect(gateway.outboundFilters.at(-1)).toMatchObject({
+      loadBalancer: 'web',
+      rule: 'out',
+      member: 'vm-1',
+      memberAddress: '10.0.0.4',
+      frontendAddress: '203.0.113.10',
+    });
+    const lines = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.split(/ {2,}/));
+    expect(lines[1]?.slice(2)).toEqual([
+      'vm-1',
+      '10.0.0.4',
+      '203.0.113.10:64512-65535/all',
+      '1,200',
+      '900 of 1,024',
+      'low',
+      '198.51.100.7:443/tcp',
+      '2026-01-01T00:00:00Z',
+    ]);
+    expect(lines[2]?.slice(5, 9)).toEqual(['0', '0 of 1,024', 'normal', '-']);
+  });
+
+  it('gives programs the messages as they are', async () => {
+    gateway.outboundChunks = [{ revision: 1, members: [member] }];
+    expect(JSON.parse((await penstock(['get', 'outbound', '-o', 'json'])).stdout)).toMatchObject({
+      revision: '1',
+      members: [{ firstPort: 64_512, level: 'OUTBOUND_LEVEL_LOW' }],
+    });
+    gateway.outboundChunks = [{ revision: 1 }];
+    expect((await penstock(['get', 'outbound'])).stdout).toBe('no outbound ports\n');
+  });
+
+  it('is told by watch, counted by status and apply, and declared by get load-balancers', async () => {
+    gateway.events = [{ revision: 1, time: { seconds: 0 }, outboundPorts: member }];
+    expect((await penstock(['watch'])).stdout).toContain(
+      'web/out: vm-1 uses 900 of its 1,024 ports towards 198.51.100.7:443/tcp: low',
+    );
+    gateway.status = { outboundRules: 3 };
+    expect((await penstock(['status'])).stdout).toContain('0 load balancing, 3 outbound');
+    const rule = { name: 'out', frontends: ['fe', 'fe2'], protocol: 1, backendPool: 'vms' };
+    gateway.loadBalancerChunks = [
+      {
+        revision: 1,
+        loadBalancers: [
+          { name: 'web', frontends: [{ name: 'fe', address: '203.0.113.10' }], outboundRules: [rule] },
+        ],
+      },
+    ];
+    expect((await penstock(['get', 'load-balancers', 'web'])).stdout).toMatch(
+      /out +203\.0\.113\.10, fe2 +pool vms, tcp +by the pool’s size/,
+    );
   });
 });
 

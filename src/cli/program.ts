@@ -10,6 +10,7 @@ import { addGetFlows } from './commands/get-flows.ts';
 import { addGetHealth } from './commands/get-health.ts';
 import { addGetLoadBalancers } from './commands/get-load-balancers.ts';
 import { addGetMappings } from './commands/get-mappings.ts';
+import { addGetOutbound } from './commands/get-outbound.ts';
 import { addMemberAdd } from './commands/member-add.ts';
 import { addMemberRemove } from './commands/member-remove.ts';
 import { addStatus } from './commands/status.ts';
@@ -95,6 +96,7 @@ function buildProgram(context: Context): Command {
   addGetLoadBalancers(get, context);
   addGetHealth(get, context);
   addGetFlows(get, context);
+  addGetOutbound(get, context);
   const member = program.command('member').description('add, change and remove single machines of a pool');
   addMemberAdd(member, context);
   addMemberRemove(member, context);

@@ -6,6 +6,7 @@ import type { Mapping, MappingChanges, RangeUsage } from '../ports/mapping.ts';
 import type { ChangeSetDraft, LoadBalancerDraft } from '../resources/draft.ts';
 import type { Configuration, LoadBalancer } from '../resources/model.ts';
 import type { HealthFilter, MemberHealth } from './member-health.ts';
+import type { OutboundMember } from './outbound-members.ts';
 
 export interface GatewayContract {
   /** One transaction: durable and in the kernel when it resolves; nothing has changed when it rejects. */
@@ -21,6 +22,8 @@ export interface GatewayContract {
   ruleCounters(loadBalancer: LoadBalancer): Promise<ReadonlyMap<string, Counters>>;
   /** Counters of the members of its pools, as far as the data plane counts them. */
   memberCounters(loadBalancer: LoadBalancer): Promise<readonly MemberCounters[]>;
+  /** Which ports the members of outbound rules have, and how many of them are in use now. */
+  outboundPorts(filter: OutboundFilter): Promise<readonly OutboundMember[]>;
   /** Live flows that a filter selects, at most `most` of them. */
   flows(filter: FlowFilter, most: number): Promise<RuleFlows>;
   /**
@@ -58,6 +61,10 @@ export interface Plan extends MappingChanges {
   readonly entriesDeleted: number;
   /** Pools whose ring changes: new flows are spread anew. */
   readonly poolsRebalanced: number;
+  /** Members that get, lose or change the ports of an outbound rule. */
+  readonly outboundAssigned: number;
+  readonly outboundReleased: number;
+  readonly outboundChanged: number;
   /** Milliseconds. */
   readonly commitTime: number;
 }
@@ -95,6 +102,15 @@ export interface FlowFilter {
   readonly peerAddress?: string;
 }
 
+/** Each field that is set narrows the answer. */
+export interface OutboundFilter {
+  readonly loadBalancer?: string;
+  readonly rule?: string;
+  readonly member?: string;
+  readonly memberAddress?: string;
+  readonly frontendAddress?: string;
+}
+
 /** A live flow with the rule that it came by. */
 export interface RuleFlow extends LiveFlow {
   readonly loadBalancer: string;
@@ -128,6 +144,7 @@ export interface Status {
   readonly members: number;
   readonly inboundNatRules: number;
   readonly loadBalancingRules: number;
+  readonly outboundRules: number;
   /** Milliseconds since 1970. */
   readonly started: number;
   readonly warnings: readonly Finding[];
@@ -167,4 +184,6 @@ export type GatewayEvent = {
   | { readonly kind: 'warning'; readonly warning: Finding }
   /** Of no revision of its own, and not kept. May be many: one for each rule and member; made as they are read. */
   | { readonly kind: 'health'; readonly members: Iterable<MemberHealth> }
+  /** A member's ports have reached another level. Of no revision, and not kept. */
+  | { readonly kind: 'outbound'; readonly member: OutboundMember }
 );

@@ -6,7 +6,7 @@ import type { State } from './state.ts';
 
 type Figures = Pick<
   Status,
-  'loadBalancers' | 'mappings' | 'members' | 'inboundNatRules' | 'loadBalancingRules'
+  'loadBalancers' | 'mappings' | 'members' | 'inboundNatRules' | 'loadBalancingRules' | 'outboundRules'
 >;
 
 /** Absent where nothing is probed. */
@@ -31,11 +31,12 @@ export function probeFigures(
 
 /** Counts rules and pools, not their members one by one. */
 export function declaredFigures({ configuration, ports }: State): Figures {
-  const figures = { members: 0, inboundNatRules: 0, loadBalancingRules: 0, mappings: 0 };
+  const figures = { members: 0, inboundNatRules: 0, loadBalancingRules: 0, outboundRules: 0, mappings: 0 };
   for (const loadBalancer of configuration.values()) {
     for (const pool of loadBalancer.backendPools) figures.members += pool.members.length;
     figures.inboundNatRules += loadBalancer.inboundNatRules.length;
     figures.loadBalancingRules += loadBalancer.loadBalancingRules.length;
+    figures.outboundRules += loadBalancer.outboundRules.length;
     const assigned = ports.get(loadBalancer.name);
     for (const rule of loadBalancer.inboundNatRules) {
       const machines = assigned?.get(rule.name)?.assigned.size ?? 0;

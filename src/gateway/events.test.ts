@@ -26,6 +26,9 @@ const largeEvent = (revision: number): GatewayEvent => ({
     entriesReplaced: 0,
     entriesDeleted: 0,
     poolsRebalanced: 0,
+    outboundAssigned: 0,
+    outboundReleased: 0,
+    outboundChanged: 0,
     commitTime: 0,
   },
 });

@@ -23,8 +23,8 @@ export class EventLog {
   }
 
   publish(event: GatewayEvent): void {
-    // Health belongs to no revision, so nobody could ask for it; and flapping must not push out what is kept.
-    if (event.kind === 'health') {
+    // These belong to no revision, so nobody could ask for them; and flapping must not push out what is kept.
+    if (event.kind === 'health' || event.kind === 'outbound') {
       for (const reader of this.#readers) reader.push(event);
       return;
     }

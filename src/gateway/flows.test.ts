@@ -110,6 +110,31 @@ it('names the rule and member of each flow, and leaves out what no rule leads to
   ]);
 });
 
+it('names the rule of a flow that a machine has begun, while it has that port', async () => {
+  await gateway.apply({
+    putLoadBalancers: [
+      {
+        name: 'out',
+        frontends: [{ name: 'front', address: '203.0.113.9' }],
+        backendPools: [{ name: 'vms', members: [{ id: 'vm1', address: '10.0.0.1' }] }],
+        outboundRules: [
+          { name: 'all', frontends: ['front'], protocol: 3, backendPool: 'vms', portsPerMember: 8 },
+        ],
+      },
+    ],
+  });
+  const frontend = { address: ip('203.0.113.9'), port: 65_528 };
+  const outward = flow(443, '10.0.0.1', { direction: 'outbound', frontend });
+  plane.kernel.flows = [
+    outward,
+    { ...outward, frontend: { ...frontend, port: 65_527 } },
+    { ...outward, machine: { address: ip('10.0.0.2'), port: 1 } },
+  ];
+  expect(await list({})).toEqual(['out/all 65528 vm1']);
+  expect(await list({ rule: 'all', backendPool: 'vms', member: 'vm1' })).toHaveLength(1);
+  expect(await list({ loadBalancer: 'shop' })).toEqual([]);
+});
+
 it('narrows by each field', async () => {
   plane.kernel.flows = all;
   expect(await list({ loadBalancer: 'whole' })).toEqual(['whole/all 80 vm2']);

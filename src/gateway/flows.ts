@@ -2,7 +2,7 @@
 import type { DataPlane } from '../dataplane/dataplane.ts';
 import type { LiveFlow } from '../dataplane/live-flow.ts';
 import { type Entry, endpointKey } from '../forwarding/table.ts';
-import type { IpAddress } from '../resources/address.ts';
+import { type IpAddress, sourceKey } from '../resources/address.ts';
 import { addressIndexOf } from '../resources/address-index.ts';
 import type { LoadBalancer } from '../resources/model.ts';
 import type { FlowFilter, RuleFlow, RuleFlows } from './contract.ts';
@@ -23,7 +23,7 @@ export async function ruleFlows(
     most,
     wanted(flow) {
       if (!sidesMatch(flow, filter)) return false;
-      const owner = ownerOf(flow);
+      const owner = flow.direction === 'outbound' ? outboundOwner(state, flow) : ownerOf(flow);
       if (owner === undefined || !ownerMatches(owner, filter)) return false;
       found.set(flow, owner);
       return true;
@@ -54,6 +54,16 @@ function ownerMatches(owner: Owner, filter: FlowFilter): boolean {
     (filter.backendPool === undefined || owner.backendPool === filter.backendPool) &&
     (filter.member === undefined || owner.member === filter.member)
   );
+}
+
+function outboundOwner({ outbound }: State, { machine, transport, frontend }: LiveFlow): Owner | undefined {
+  const owner = outbound.owners.get(sourceKey(machine.address, transport));
+  if (owner === undefined) return undefined;
+  const ports = outbound.ports.get(owner.loadBalancer)?.get(owner.rule);
+  const block = ports?.blocks.get(owner.member);
+  const isOf =
+    block?.address === frontend.address && block.first <= frontend.port && frontend.port <= block.last;
+  return ports !== undefined && isOf ? { ...owner, backendPool: ports.backendPool } : undefined;
 }
 
 /** Asked once per endpoint and machine, however many flows they have. */

@@ -17,7 +17,8 @@ import type { HealthChecks } from '../health/checks.ts';
 import type { Assignment, VerdictChange } from '../health/monitor.ts';
 import type { Host } from '../host/host.ts';
 import { assignPorts } from '../ports/assign.ts';
-import type { Mapping, MappingChanges } from '../ports/mapping.ts';
+import { assignOutbound } from '../ports/assign-outbound.ts';
+import type { Mapping } from '../ports/mapping.ts';
 import type { IpAddress } from '../resources/address.ts';
 import type { ConfigurationChange } from '../resources/change.ts';
 import { applyChangeSet, replaceConfigurationInSteps } from '../resources/configuration.ts';
@@ -34,6 +35,7 @@ import type {
   GatewayContract,
   GatewayEvent,
   MemberCounters,
+  OutboundFilter,
   Plan,
   RuleFlows,
   Snapshot,
@@ -47,8 +49,11 @@ import { EventLog } from './events.ts';
 import { ruleFlows } from './flows.ts';
 import { type HealthChange, healthAfter, healthOf, wholeAssignment, withVerdicts } from './health-state.ts';
 import { healthChanges } from './member-health.ts';
+import type { OutboundMember } from './outbound-members.ts';
+import { outboundWarnings } from './outbound-warnings.ts';
+import { OutboundWatch } from './outbound-watch.ts';
 import { PendingVerdicts } from './pending-verdicts.ts';
-import { planOf } from './plan.ts';
+import { type GivenOut, planOf } from './plan.ts';
 import { SerialQueue } from './queue.ts';
 import { stateFromRows, turnFromRows, wayForward } from './restore.ts';
 import { rowChanges } from './rows.ts';
@@ -85,6 +90,7 @@ export class Gateway implements GatewayContract {
   readonly #started: number;
   readonly #warnings = new Map<string, Finding>();
   readonly #verdicts = new PendingVerdicts((changes) => this.#queue.run(() => this.#judge(changes)));
+  readonly #outboundWatch: OutboundWatch;
   #state: State;
   /** How often verdicts have changed what the kernel runs. */
   #turn: number;
@@ -118,6 +124,18 @@ export class Gateway implements GatewayContract {
     this.#dataPlaneRevision = state.revision;
     this.#events = new EventLog(state.revision);
     this.#started = this.#now();
+    this.#outboundWatch = new OutboundWatch({
+      dataPlane: parts.dataPlane,
+      state: () => this.#state,
+      onLevel: (member) =>
+        this.#events.publish({
+          revision: this.#state.revision,
+          time: this.#now(),
+          kind: 'outbound',
+          member,
+        }),
+      logger: parts.logger,
+    });
   }
 
   /**
@@ -157,6 +175,7 @@ export class Gateway implements GatewayContract {
     }
     parts.health?.onChange((changes) => gateway.#verdicts.add(changes));
     parts.health?.assign({ removed: [], added: wholeAssignment(state.health) });
+    gateway.#outboundWatch.start();
     gateway.#timer = setInterval(() => void gateway.#check(), checkInterval);
     return gateway;
   }
@@ -192,6 +211,10 @@ export class Gateway implements GatewayContract {
     return memberCounters(this.#parts.dataPlane, this.#state.table, loadBalancer);
   }
 
+  outboundPorts(filter: OutboundFilter): Promise<readonly OutboundMember[]> {
+    return this.#outboundWatch.members(filter);
+  }
+
   flows(filter: FlowFilter, most: number): Promise<RuleFlows> {
     return ruleFlows(this.#parts.dataPlane, this.#state, filter, most);
   }
@@ -207,7 +230,7 @@ export class Gateway implements GatewayContract {
       dataPlaneVersion: this.#dataPlaneVersion,
       dataPlaneRevision: this.#dataPlaneRevision,
       started: this.#started,
-      warnings: [...this.#warnings.values(), ...warnings],
+      warnings: [...this.#warnings.values(), ...outboundWarnings(this.#outboundWatch.alarming), ...warnings],
       hostSettings: this.#parts.host.settings,
       hostAddresses: this.#parts.host.addresses,
       plane,
@@ -218,7 +241,7 @@ export class Gateway implements GatewayContract {
   /** A plane in trouble must not take `status` along. */
   async #planeReport(): Promise<{ readonly plane: PlaneReport; readonly warnings: readonly Finding[] }> {
     try {
-      return { plane: await this.#parts.dataPlane.report(), warnings: [] };
+      return { plane: await this.#parts.dataPlane.report(this.#state.table), warnings: [] };
     } catch (error) {
       const warning: Finding = {
         code: 'DATA_PLANE_SILENT',
@@ -235,6 +258,7 @@ export class Gateway implements GatewayContract {
     this.#verdicts.close();
     return this.#queue.run(async () => {
       this.#closed = true;
+      await this.#outboundWatch.close();
       const { dataPlane, host } = this.#parts;
       try {
         if (this.#unreverted) await this.#takeBack();
@@ -259,10 +283,10 @@ export class Gateway implements GatewayContract {
       const state = this.#state;
       const proposed = await propose(state);
       await breathe(proposed);
-      const { ports, changes: mappings } = assignPorts(proposed, state.ports, {
-        allowRemap: options.allowRemap ?? false,
-        now: this.#now(),
-      });
+      const assigning = { allowRemap: options.allowRemap ?? false, now: this.#now() };
+      const { ports, changes: mappings } = assignPorts(proposed, state.ports, assigning);
+      const { outbound, changes: outboundChanges } = assignOutbound(proposed, state.outbound, assigning);
+      const given: GivenOut = { mappings, outbound: outboundChanges };
       await breathe(proposed);
       const changed = new Map([...proposed.changed].map(([name, { after }]) => [name, after]));
       const { health, assignment } = healthAfter(
@@ -272,13 +296,13 @@ export class Gateway implements GatewayContract {
       );
       const drains = drainsAfter(state.drains, proposed.changed.values(), this.#now());
       const table = await stepByStep(
-        compileInSteps(state.table, changed, ports, healthOf(health), drainsOf(drains)),
+        compileInSteps(state.table, changed, ports, healthOf(health), drainsOf(drains), outbound),
       );
       const revision = state.revision + 1;
-      const next: State = { revision, configuration: proposed.after, ports, table, health, drains };
+      const next: State = { revision, configuration: proposed.after, ports, outbound, table, health, drains };
       await breathe(proposed);
       const change = diff(state.table, table);
-      const plan = planOf(mappings, change, 0);
+      const plan = planOf(given, change, 0);
       const unchanged: Applied = { revision: state.revision, plan };
       if (options.validateOnly === true) return unchanged;
       if (proposed.changed.size === 0) {
@@ -286,7 +310,7 @@ export class Gateway implements GatewayContract {
         if (answer !== undefined) await this.#parts.store.remember(state.revision, answer);
         return unchanged;
       }
-      const applied = await this.#carryOut(next, proposed, change, mappings, assignment, options.requestId);
+      const applied = await this.#carryOut(next, proposed, change, given, assignment, options.requestId);
       this.#parts.health?.assign(assignment);
       return applied;
     });
@@ -297,14 +321,14 @@ export class Gateway implements GatewayContract {
     next: State,
     proposed: ConfigurationChange,
     change: Change,
-    mappings: MappingChanges,
+    given: GivenOut,
     assignment: Assignment,
     requestId: string | undefined,
   ): Promise<Applied> {
     const { store, host } = this.#parts;
     const names = [...proposed.changed.keys()];
     const before = this.#state;
-    const expected: Applied = { revision: next.revision, plan: planOf(mappings, change, 0) };
+    const expected: Applied = { revision: next.revision, plan: planOf(given, change, 0) };
     const answer = await answerOf(requestId, expected);
     await breathe(proposed);
     // By itself: the change may write the same rows.
@@ -330,7 +354,7 @@ export class Gateway implements GatewayContract {
       throw error;
     }
     const commitTime = performance.now() - begun;
-    const plan = planOf(mappings, change, commitTime);
+    const plan = planOf(given, change, commitTime);
     // Both at once: who reads the new revision has not missed its event, and does not get it again.
     this.#state = next;
     this.#healthSaved();
@@ -361,7 +385,14 @@ export class Gateway implements GatewayContract {
       );
       const changed = new Map(Array.from(names, (name) => [name, before.configuration.get(name)]));
       const table = await stepByStep(
-        compileInSteps(before.table, changed, before.ports, healthOf(judged.health), drainsOf(before.drains)),
+        compileInSteps(
+          before.table,
+          changed,
+          before.ports,
+          healthOf(judged.health),
+          drainsOf(before.drains),
+          before.outbound,
+        ),
       );
       const change = diff(before.table, table);
       if (!isEmpty(change)) {

@@ -8,11 +8,12 @@ import type { Drain } from '../forwarding/draining.ts';
 import type { Verdict } from '../health/verdict.ts';
 import { emptyPorts } from '../ports/assign.ts';
 import type { LoadBalancerPorts, PortAssignment, Ports, RulePorts } from '../ports/assignment.ts';
-import type { BackendPool, LoadBalancer, Member, Probe } from '../resources/model.ts';
+import type { BackendPool, LoadBalancer, Member, OutboundRule, Probe } from '../resources/model.ts';
 import type { FormerRow, Row, RowKey, Saved } from '../store/store.ts';
 import { type Drains, drainsOf } from './drains.ts';
 import { type HealthState, healthAfter, healthOf, noHealth } from './health-state.ts';
 import { rememberPositions } from './positions.ts';
+import { type CollectedBlocks, restoredOutbound } from './restore-outbound.ts';
 import type { StoredLoadBalancer } from './rows.ts';
 import type { State } from './state.ts';
 
@@ -24,11 +25,13 @@ export function stateFromRows(revision: number, rows: Iterable<Row>): State {
   );
   const configuration = PersistentMap(loadBalancers.map((loadBalancer) => [loadBalancer.name, loadBalancer]));
   const ports = portsOf(collected);
+  const outbound = restoredOutbound(collected.blocks, loadBalancers);
   const changed = new Map(loadBalancers.map((loadBalancer) => [loadBalancer.name, loadBalancer]));
   const health = restoredHealth(collected.verdicts, loadBalancers);
   const drains: Drains = PersistentMap(collected.drains);
-  const table = compile(emptyTable(collected.rings), changed, ports, healthOf(health), drainsOf(drains));
-  return { revision, configuration, ports, table, health, drains };
+  const rings = emptyTable(collected.rings);
+  const table = compile(rings, changed, ports, healthOf(health), drainsOf(drains), outbound);
+  return { revision, configuration, ports, outbound, table, health, drains };
 }
 
 /** How often verdicts had changed what the kernel runs, as far as the store knows. */
@@ -59,13 +62,9 @@ export function wayForward(
   const changed = new Map([...names].map((name) => [name, stored.configuration.get(name)]));
   // New rings have the numbers that were stored: given out anew, they might go to the pools in another order.
   const ringNumbers = before.ringNumbers.merge(stored.table.ringNumbers);
-  const table = compile(
-    { ...before, ringNumbers },
-    changed,
-    stored.ports,
-    healthOf(stored.health),
-    drainsOf(stored.drains),
-  );
+  const { ports, health, drains, outbound } = stored;
+  const known = { ...before, ringNumbers };
+  const table = compile(known, changed, ports, healthOf(health), drainsOf(drains), outbound);
   return { state: { ...stored, table }, change: diff(before, table) };
 }
 
@@ -84,6 +83,7 @@ interface Collected {
   readonly loadBalancers: Map<string, StoredLoadBalancer>;
   readonly members: Map<string, { readonly position: number; readonly member: Member }[]>;
   readonly ports: Map<string, Map<string, CollectedPorts>>;
+  readonly blocks: CollectedBlocks;
   readonly rings: Map<string, number>;
   readonly verdicts: Map<string, Verdict>;
   /** By `LOAD_BALANCER/POOL`. */
@@ -101,6 +101,7 @@ function collect(rows: Iterable<Row>): Collected {
     loadBalancers: new Map(),
     members: new Map(),
     ports: new Map(),
+    blocks: new Map(),
     rings: new Map(),
     verdicts: new Map(),
     drains: new Map(),
@@ -125,6 +126,9 @@ function collect(rows: Iterable<Row>): Collected {
         portsAt(collected, name, second, backendPool).former.set(Number(third), member);
         break;
       }
+      case 'outbound':
+        listAt(collected.blocks, name).push({ rule: second, member: third, ...JSON.parse(value) });
+        break;
       case 'ring':
         collected.rings.set(key.join('/'), Number(value));
         break;
@@ -143,13 +147,18 @@ function collect(rows: Iterable<Row>): Collected {
   return collected;
 }
 
-/** What the versions before probes wrote lacks these fields. */
-type Written = StoredLoadBalancer & { readonly probes?: readonly Probe[] };
+/** What earlier versions wrote lacks these fields, and with `probes` those that came with them. */
+type Written = StoredLoadBalancer & {
+  readonly probes?: readonly Probe[];
+  readonly outboundRules?: readonly OutboundRule[];
+};
 
 function complete(written: Written): StoredLoadBalancer {
-  if (written.probes !== undefined) return written;
+  const outboundRules = written.outboundRules ?? [];
+  if (written.probes !== undefined) return { ...written, outboundRules };
   return {
     ...written,
+    outboundRules,
     probes: [],
     inboundNatRules: written.inboundNatRules.map((rule) => ({ ...rule, whenUnhealthy: 'forward' })),
     loadBalancingRules: written.loadBalancingRules.map((rule) => ({

@@ -1,6 +1,7 @@
 // The difference of two states as rows of the store: what changed is written, and nothing else.
 import { poolOfRing } from '../forwarding/ring-names.ts';
 import type { LoadBalancerPorts, RulePorts } from '../ports/assignment.ts';
+import type { LoadBalancerOutbound, OutboundBlock, OutboundRulePorts } from '../ports/outbound.ts';
 import type { BackendPool, LoadBalancer, Member } from '../resources/model.ts';
 import type { RowChange, RowKey } from '../store/store.ts';
 import { differingPart } from './differing-part.ts';
@@ -21,6 +22,7 @@ export function rowChanges(before: State, after: State, changed: readonly string
         yield* loadBalancerRow(name, was, is);
         yield* memberRows(name, was, is);
         yield* portRows(name, before.ports.get(name), after.ports.get(name));
+        yield* outboundRows(name, before.outbound.ports.get(name), after.outbound.ports.get(name));
         yield* ringRows(name, before, after);
         yield* drainRows(before.drains, after.drains, name);
       }
@@ -58,6 +60,7 @@ function sameButMembers(was: LoadBalancer, is: LoadBalancer): boolean {
     was.probes === is.probes &&
     was.inboundNatRules === is.inboundNatRules &&
     was.loadBalancingRules === is.loadBalancingRules &&
+    was.outboundRules === is.outboundRules &&
     was.backendPools.length === is.backendPools.length &&
     was.backendPools.every((pool, index) => pool.name === is.backendPools[index]?.name)
   );
@@ -154,6 +157,31 @@ function* rulePortRows(
       after: now && JSON.stringify({ backendPool: is?.backendPool, member: now }),
     };
   }
+}
+
+function* outboundRows(
+  name: string,
+  was: LoadBalancerOutbound | undefined,
+  is: LoadBalancerOutbound | undefined,
+): Iterable<RowChange> {
+  if (was === is) return;
+  for (const rule of new Set([...(was?.keys() ?? []), ...(is?.keys() ?? [])])) {
+    const [earlier, now] = [was?.get(rule), is?.get(rule)];
+    const samePool = earlier?.backendPool === now?.backendPool;
+    for (const [member, former, present] of differing(earlier?.blocks, now?.blocks, samePool)) {
+      yield {
+        kind: 'outbound',
+        key: [name, rule, member],
+        before: former && storedBlock(earlier, former),
+        after: present && storedBlock(now, present),
+      };
+    }
+  }
+}
+
+function storedBlock(ports: OutboundRulePorts | undefined, block: OutboundBlock): string {
+  const { address, first, last, since } = block;
+  return JSON.stringify({ backendPool: ports?.backendPool, address, first, last, since });
 }
 
 function* ringRows(name: string, before: State, after: State): Iterable<RowChange> {

@@ -10,6 +10,8 @@ export type RowKind =
   | 'port'
   /** [load balancer, rule, port] → who had it last */
   | 'former-port'
+  /** [load balancer, outbound rule, member id] → the ports set aside */
+  | 'outbound'
   /** [load balancer, pool, probe and way out] → the ring number */
   | 'ring'
   /** [load balancer, pool, member id] → since when it drains, and which drain periods have passed */

@@ -94,6 +94,13 @@ export class GatewayClient {
     return this.#serverStream(gatewayService.listFlows, request, options);
   }
 
+  listOutboundPorts(
+    request: Message<'ListOutboundPortsRequest'> = {},
+    options?: CallOptions,
+  ): AsyncIterable<Answer<'ListOutboundPortsResponse'>> {
+    return this.#serverStream(gatewayService.listOutboundPorts, request, options);
+  }
+
   /** Runs until the reader stops, the signal aborts (which ends the iteration with CANCELLED) or the call fails. */
   watch(request: Message<'WatchRequest'> = {}, options?: CallOptions): AsyncIterable<Answer<'Event'>> {
     return this.#serverStream(gatewayService.watch, request, options);

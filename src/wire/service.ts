@@ -83,6 +83,9 @@ export const gatewayService = {
     response: true,
   }),
   listFlows: method('ListFlows', v1.ListFlowsRequest, v1.ListFlowsResponse, { response: true }),
+  listOutboundPorts: method('ListOutboundPorts', v1.ListOutboundPortsRequest, v1.ListOutboundPortsResponse, {
+    response: true,
+  }),
   watch: method('Watch', v1.WatchRequest, v1.Event, { response: true }),
 } as const;
 
@@ -110,5 +113,9 @@ export type GatewayHandlers = {
     ResponseFrom<'listMemberHealth'>
   >;
   readonly listFlows: handleServerStreamingCall<RequestTo<'listFlows'>, ResponseFrom<'listFlows'>>;
+  readonly listOutboundPorts: handleServerStreamingCall<
+    RequestTo<'listOutboundPorts'>,
+    ResponseFrom<'listOutboundPorts'>
+  >;
   readonly watch: handleServerStreamingCall<RequestTo<'watch'>, ResponseFrom<'watch'>>;
 };

@@ -9,6 +9,7 @@ import type {
   GatewayEvent,
   MappingFilter,
   MemberCounters,
+  OutboundFilter,
   Plan,
   RuleFlow,
   RuleFlows,
@@ -16,6 +17,7 @@ import type {
   Status,
 } from '../../gateway/contract.ts';
 import type { MemberHealth } from '../../gateway/member-health.ts';
+import type { OutboundMember } from '../../gateway/outbound-members.ts';
 import type { Mapping, RangeUsage } from '../../ports/mapping.ts';
 import { type IpAddress, parseAddress } from '../../resources/address.ts';
 import type { ChangeSetDraft, LoadBalancerDraft } from '../../resources/draft.ts';
@@ -29,6 +31,7 @@ export class FakeGateway implements GatewayContract {
   readonly replaced: (readonly LoadBalancerDraft[])[] = [];
   /** Thrown by the next change. */
   fault: Error | undefined;
+  readonly outboundQueries: OutboundFilter[] = [];
   /** What was asked of flows. */
   readonly flowQueries: { readonly filter: FlowFilter; readonly most: number }[] = [];
   /** How often counters of mappings were asked for. */
@@ -76,6 +79,7 @@ export class FakeGateway implements GatewayContract {
       members: 0,
       inboundNatRules: 0,
       loadBalancingRules: 0,
+      outboundRules: 0,
       started: since,
       warnings: [{ code: 'SAMPLE', message: 'a sample', remedy: 'nothing' }],
       hostSettings: [{ name: 'net.ipv4.ip_forward', value: '1', valueBefore: '0' }],
@@ -119,6 +123,14 @@ export class FakeGateway implements GatewayContract {
     return pools.flatMap(({ name: backendPool, members }) =>
       members.map((member) => ({ backendPool, member, counters })),
     );
+  }
+
+  /** What is told of outbound ports. */
+  outbound: readonly OutboundMember[] = [];
+
+  async outboundPorts(filter: OutboundFilter): Promise<readonly OutboundMember[]> {
+    this.outboundQueries.push(filter);
+    return this.outbound;
   }
 
   /** One flow for each member of each load-balancing rule. */
@@ -212,6 +224,7 @@ function build(draft: LoadBalancerDraft, path: string): LoadBalancer {
       })),
     })),
     probes: [],
+    outboundRules: [],
     inboundNatRules: (draft.inboundNatRules ?? []).map((rule) => ({
       kind: 'pool',
       name: rule.name ?? '',
@@ -380,6 +393,9 @@ function planOf(before: readonly Mapping[], after: readonly Mapping[]): Plan {
     entriesReplaced: 0,
     entriesDeleted: released.length,
     poolsRebalanced: 0,
+    outboundAssigned: 0,
+    outboundReleased: 0,
+    outboundChanged: 0,
     commitTime: 1.5,
   };
 }

@@ -12,6 +12,7 @@ interface Options {
   readonly weight?: number;
   readonly pin?: Readonly<Record<string, number>>;
   readonly adminState?: keyof typeof adminStates;
+  readonly allowRemap?: boolean;
   readonly dryRun?: boolean;
   readonly output: OutputFormat;
 }
@@ -39,6 +40,7 @@ export function addMemberAdd(member: Command, context: Context): void {
         .choices(Object.keys(adminStates))
         .argParser(adminState),
     )
+    .option('--allow-remap', 'other machines may get other ports, where there is no room else')
     .option('--dry-run', 'print what would change; change nothing')
     .addOption(outputOption())
     .addHelpText(
@@ -66,6 +68,7 @@ Examples:
               {
                 changes: { putMembers: [{ loadBalancer: lb, backendPool: pool, members: merged }] },
                 expectedRevision: present.revision,
+                allowRemap: options.allowRemap ?? false,
                 validateOnly: options.dryRun ?? false,
               },
               changing,

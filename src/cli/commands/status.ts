@@ -56,7 +56,11 @@ function writeStatus(
     ['load balancers', count(status.loadBalancers)],
     [
       'rules',
-      `${count(status.inboundNatRules)} inbound NAT, ${count(status.loadBalancingRules)} load balancing`,
+      [
+        `${count(status.inboundNatRules)} inbound NAT`,
+        `${count(status.loadBalancingRules)} load balancing`,
+        ...(status.outboundRules === 0 ? [] : [`${count(status.outboundRules)} outbound`]),
+      ].join(', '),
     ],
     ['members', count(status.members)],
     ['port mappings', count(status.portMappings)],

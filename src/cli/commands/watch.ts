@@ -4,6 +4,7 @@ import type { Answer } from '../../wire/client.ts';
 import { type Context, globalsOf, type OutputFormat, outputOption, wholeNumber } from '../context.ts';
 import { paint } from '../output/colour.ts';
 import { plainText, time } from '../output/format.ts';
+import { outboundText } from '../output/outbound.ts';
 import { planSummary, writePorts } from '../output/plan.ts';
 import type { Channel } from '../terminal.ts';
 
@@ -94,6 +95,8 @@ function writeEvent(out: Channel, event: Event, format: 'table' | 'wide'): void 
     const { loadBalancer, rule, member, eligible, reason } = event.health;
     const state = eligible ? 'gets new flows' : 'gets no new flows';
     out.write(`${head}: ${plainText(`${loadBalancer}/${rule}: ${member} ${state} (${reason})`)}\n`);
+  } else if (event.outboundPorts) {
+    out.write(`${head}: ${outboundText(out, event.outboundPorts)}\n`);
   } else if (event.warning) {
     const { code, message, remedy } = event.warning;
     out.write(`${head}: ${paint(out, 'yellow', plainText(code))}: ${plainText(message)}\n`);

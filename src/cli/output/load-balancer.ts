@@ -98,6 +98,23 @@ export function writeLoadBalancer(
       ...(wide ? ruleCells(rule.name, counters.ruleCounters) : []),
     ]),
   );
+  if (loadBalancer.outboundRules.length > 0) {
+    section(
+      out,
+      'outbound rules',
+      [{ title: 'OUTBOUND RULE' }, { title: 'FROM' }, { title: 'FOR' }, { title: 'PORTS EACH' }],
+      loadBalancer.outboundRules.map((rule) => [
+        plainText(rule.name),
+        rule.frontends
+          .map((frontend) =>
+            frontendText(addresses.get(frontend) ?? frontend, 0, 0).replace(' (all ports)', ''),
+          )
+          .join(', '),
+        `pool ${plainText(rule.backendPool)}, ${protocolName(rule.protocol)}`,
+        rule.portsPerMember === 0 ? 'by the pool’s size' : count(rule.portsPerMember),
+      ]),
+    );
+  }
   if (!wide || counters.memberCounters.length === 0) return;
   section(
     out,

@@ -40,6 +40,7 @@ export function changesNothing(plan: Plan): boolean {
   return (
     plan.entriesAdded + plan.entriesReplaced + plan.entriesDeleted === 0 &&
     plan.assignedTotal + plan.releasedTotal + plan.remappedTotal === 0 &&
+    plan.outboundAssigned + plan.outboundReleased + plan.outboundChanged === 0 &&
     plan.poolsRebalanced === 0
   );
 }
@@ -49,7 +50,14 @@ export function planSummary(plan: Plan): string {
   const ports = `${counted(plan.assignedTotal, 'port')} new, ${count(plan.releasedTotal)} released, ${count(plan.remappedTotal)} remapped`;
   const entries = `${counted(plan.entriesAdded, 'entry').replace('entrys', 'entries')} added, ${count(plan.entriesReplaced)} replaced, ${count(plan.entriesDeleted)} deleted`;
   const pools = plan.poolsRebalanced === 0 ? '' : `; ${counted(plan.poolsRebalanced, 'pool')} rebalanced`;
-  return `${ports}; ${entries}${pools}`;
+  return `${ports}; ${entries}${pools}${outboundSummary(plan)}`;
+}
+
+/** Empty where outbound rules have nothing to do with it. */
+function outboundSummary({ outboundAssigned, outboundReleased, outboundChanged }: Plan): string {
+  if (outboundAssigned + outboundReleased + outboundChanged === 0) return '';
+  const members = `${counted(outboundAssigned, 'member')} new`;
+  return `; outbound ports of ${members}, ${count(outboundReleased)} released, ${count(outboundChanged)} changed`;
 }
 
 /** `, committed in 3.2 ms`; empty where nothing was committed. */

@@ -23,6 +23,7 @@ export class FakeGateway {
   readonly mappingFilters: penstock.v1.ListPortMappingsRequest[] = [];
   readonly healthFilters: penstock.v1.ListMemberHealthRequest[] = [];
   readonly flowFilters: penstock.v1.ListFlowsRequest[] = [];
+  readonly outboundFilters: penstock.v1.ListOutboundPortsRequest[] = [];
   /** What it answers. */
   refusals: CannedRefusal[] = [];
   answer: Message<'ApplyResponse'> = { revision: 2, plan: {} };
@@ -30,6 +31,7 @@ export class FakeGateway {
   mappingChunks: readonly Message<'ListPortMappingsResponse'>[] = [{ revision: 1 }];
   healthChunks: readonly Message<'ListMemberHealthResponse'>[] = [];
   flowChunks: readonly Message<'ListFlowsResponse'>[] = [];
+  outboundChunks: readonly Message<'ListOutboundPortsResponse'>[] = [{ revision: 1 }];
   events: readonly Message<'Event'>[] = [];
   status: Message<'GetStatusResponse'> = {};
   readonly address: string;
@@ -98,6 +100,11 @@ export class FakeGateway {
       listFlows: (call) => {
         this.flowFilters.push(received(call.request));
         for (const chunk of this.flowChunks) call.write(chunk);
+        call.end();
+      },
+      listOutboundPorts: (call) => {
+        this.outboundFilters.push(received(call.request));
+        for (const chunk of this.outboundChunks) call.write(chunk);
         call.end();
       },
       watch: (call) => {
