@@ -69,3 +69,12 @@ export async function listFlows(
   for await (const { flows } of client.listFlows(request)) found.push(...flows);
   return found;
 }
+
+export async function listOutbound(
+  client: GatewayClient,
+  request: Message<'ListOutboundPortsRequest'> = {},
+): Promise<readonly Answer<'OutboundPorts'>[]> {
+  const found: Answer<'OutboundPorts'>[] = [];
+  for await (const { members } of client.listOutboundPorts(request)) found.push(...members);
+  return found;
+}

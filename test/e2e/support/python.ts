@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Lab } from '../../lab/lab.ts';
 import type { Node } from '../../lab/topology.ts';
 
-type Program = 'answerer.py' | 'caller.py' | 'datagrams.py' | 'frames.py';
+type Program = 'answerer.py' | 'caller.py' | 'datagrams.py' | 'frames.py' | 'witness.py';
 
 /** For `Lab.spawn`. */
 export function command(program: Program, args: readonly (string | number)[]): readonly string[] {
