@@ -60,14 +60,19 @@ export interface HealthStep {
 
 /**
  * The state after a change of what is declared. Of targets that are new nothing is known, but for those that got flows of a
- * rule already: a probe that is added, or asks for something else, takes nobody out before it has asked.
+ * rule already: a probe that is added, or asks for something else, takes nobody out before it has asked. Unless another
+ * rule has it ask the same already, and waits for the first answer itself.
  */
 export function healthAfter(before: HealthState, changes: Iterable<HealthChange>, now: number): HealthStep {
   const open = new OpenHealth(before, now);
-  for (const change of changes) {
-    const wanted = probedPools(change.after);
+  const wishes = Array.from(changes, (change) => ({ change, wanted: probedPools(change.after) }));
+  // All of it first: several pools may want one target, and whichever comes first is to see what the others know.
+  for (const { change, wanted } of wishes) {
     const trusted = new Trusted(change);
-    for (const [key, each] of wanted) open.put(change.name, key, each, trusted);
+    for (const [key, each] of wanted) open.trust(key, each, trusted);
+  }
+  for (const { change, wanted } of wishes) {
+    for (const [key, each] of wanted) open.put(change.name, key, each);
     for (const key of probedPools(change.before).keys()) if (!wanted.has(key)) open.drop(key);
   }
   return open.finish();
@@ -157,15 +162,31 @@ class OpenHealth {
     this.#pools = before.pools.asMutable();
   }
 
+  /** Targets that were there before have been asked already: their answer is near, and the verdict is not this pool's alone. */
+  trust(key: string, { pool, probe }: Wanted, trusted: Trusted): void {
+    if (this.#pools.get(key)?.probe === probe) return;
+    for (const member of pool.members) {
+      const target = targetKey(member, probe);
+      if (this.#before.targets.has(target) || !trusted.has(key, member)) continue;
+      this.#verdicts.set(target, {
+        state: 'up',
+        reason: 'NA',
+        detail: '',
+        since: this.#now,
+        flapping: false,
+      });
+    }
+  }
+
   /** The work goes by the members that differ, as long as the probe is the same. */
-  put(loadBalancer: string, key: string, { pool, probe }: Wanted, trusted: Trusted): void {
+  put(loadBalancer: string, key: string, { pool, probe }: Wanted): void {
     const known = this.#pools.get(key);
     if (known?.pool === pool && known.probe === probe) return;
     const earlier = known?.probe === probe ? known : undefined;
     const differing = changedMembers(earlier?.pool.members ?? [], pool.members);
     const come = pool.members.filter(({ id }) => differing.has(id));
     const gone = known?.pool.members.filter(({ id }) => earlier === undefined || differing.has(id)) ?? [];
-    const staying = new Set(come.map((member) => this.#want(key, member, probe, trusted)));
+    const staying = new Set(come.map((member) => this.#want(key, member, probe)));
     if (known !== undefined) {
       for (const member of gone) {
         const target = targetKey(member, known.probe);
@@ -202,16 +223,13 @@ class OpenHealth {
   }
 
   /** Returns the target's key. */
-  #want(pool: string, member: Member, probe: Probe, trusted: Trusted): string {
+  #want(pool: string, member: Member, probe: Probe): string {
     const key = targetKey(member, probe);
     const known = this.#targets.get(key);
     if (known?.wantedBy.includes(pool)) return key;
     const target = known?.target ?? targetOf(member.address, probe);
     this.#targets.set(key, { target, wantedBy: [...(known?.wantedBy ?? []), pool] });
     this.#touched.add(key);
-    if (!this.#verdicts.has(key) && trusted.has(pool, member)) {
-      this.#verdicts.set(key, { state: 'up', reason: 'NA', detail: '', since: this.#now, flapping: false });
-    }
     return key;
   }
 

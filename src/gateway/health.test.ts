@@ -281,6 +281,33 @@ describe('a probe that is new to a rule', () => {
     });
     expect(eligible()).toEqual(['10.0.0.0', '10.0.0.2']);
   });
+
+  it('is trusted for all who ask it the same from that change on, whoever is declared first', async () => {
+    const { gateway } = await start();
+    const unprobed = shop(addresses(1), { loadBalancingRules: [balancing('web', { probe: '' })] });
+    await gateway.apply({ putLoadBalancers: [unprobed] });
+    const second = shop(addresses(1), {
+      name: 'mail',
+      loadBalancingRules: [balancing('smtp', { frontendPort: 25 })],
+    });
+    await gateway.apply({ putLoadBalancers: [second, shop(addresses(1))] });
+    expect(health(gateway)).toEqual(['smtp 10.0.0.0 true NA', 'web 10.0.0.0 true NA']);
+  });
+
+  it('waits where another rule asks the same already, and has no answer yet', async () => {
+    const { gateway } = await start();
+    const second = shop(addresses(1), {
+      name: 'mail',
+      loadBalancingRules: [balancing('smtp', { frontendPort: 25 })],
+    });
+    const unprobed = shop(addresses(1), { loadBalancingRules: [balancing('web', { probe: '' })] });
+    await gateway.apply({ putLoadBalancers: [second, unprobed] });
+    await gateway.apply({ putLoadBalancers: [shop(addresses(1))] });
+    const waiting = ['smtp 10.0.0.0 false NA', 'web 10.0.0.0 false NA'];
+    expect(health(gateway)).toEqual(waiting);
+    await stop();
+    expect(health((await start()).gateway)).toEqual(waiting);
+  });
 });
 
 describe('a restart', () => {
