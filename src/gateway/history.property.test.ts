@@ -235,6 +235,7 @@ function pictureOf(kernel: FakeKernel): unknown {
     revision: kernel.stamp && runningOf(kernel.stamp.revision),
     entries: Object.fromEntries(kernel.entries),
     rings: [...kernel.rings].sort(([one], [other]) => one - other),
+    outbound: Object.fromEntries(kernel.outbound),
     backends: [...kernel.backends].sort(),
     localAddresses: [...kernel.localAddresses].sort(),
   };
@@ -276,6 +277,7 @@ const loadBalancer: fc.Arbitrary<LoadBalancerDraft> = fc
     portsPerMember: fc.constantFrom(1, 1, 2),
     single: fc.constantFrom('none', 'empty', 'address', '203.0.113.9'),
     protocol: fc.constantFrom(1, 3),
+    outboundPorts: fc.constantFrom(0, 8, 16),
   })
   .map((wish) => {
     const base = bases[wish.name];
@@ -324,6 +326,19 @@ const loadBalancer: fc.Arbitrary<LoadBalancerDraft> = fc
         probe: index === 0 ? wish.probe : '',
         noHealthyBackends: index === 0 && wish.probe !== '' ? wish.way : 0,
       })),
+      // Of one load balancer only: a machine has one outbound rule, and the others have the same machines.
+      outboundRules:
+        wish.name === 'a' && wish.outboundPorts > 0
+          ? [
+              {
+                name: 'out',
+                frontends: ['public'],
+                protocol: wish.protocol,
+                backendPool: 'p',
+                portsPerMember: wish.outboundPorts,
+              },
+            ]
+          : [],
     };
   });
 
