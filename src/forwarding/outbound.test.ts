@@ -36,7 +36,14 @@ function compiled(
   blocks: Blocks,
   name = 'shop',
 ): ForwardingTable {
-  return compile(before, new Map([[name, declared]]), PersistentMap(), undefined, outboundOf(name, blocks));
+  return compile(
+    before,
+    new Map([[name, declared]]),
+    PersistentMap(),
+    undefined,
+    undefined,
+    outboundOf(name, blocks),
+  );
 }
 
 const text = (change: ReturnType<typeof diff>) => [
@@ -116,6 +123,7 @@ test('a machine that goes to another load balancer has its entry replaced', () =
     changed,
     PersistentMap(),
     undefined,
+    undefined,
     outboundOf('other', { 'vm-0': [40_000, 40_007] }),
   );
   expect(diff(before, same).outbound).toEqual([]);
@@ -123,6 +131,7 @@ test('a machine that goes to another load balancer has its entry replaced', () =
     before,
     changed,
     PersistentMap(),
+    undefined,
     undefined,
     outboundOf('other', { 'vm-0': [40_008, 40_015] }),
   );

@@ -44,10 +44,10 @@ import type {
 import { mappingCounters, memberCounters, ruleCounters } from './counters.ts';
 import { declaredFigures, probeFigures } from './declared-figures.ts';
 import { drainRows } from './drain-rows.ts';
-import { type Drains, drainsAfter, drainsOf, dueDrains } from './drains.ts';
+import { type Drains, drainsAfter, dueDrains } from './drains.ts';
 import { EventLog } from './events.ts';
 import { ruleFlows } from './flows.ts';
-import { type HealthChange, healthAfter, healthOf, wholeAssignment, withVerdicts } from './health-state.ts';
+import { type HealthChange, healthAfter, wholeAssignment, withVerdicts } from './health-state.ts';
 import { healthChanges } from './member-health.ts';
 import type { OutboundMember } from './outbound-members.ts';
 import { outboundWarnings } from './outbound-warnings.ts';
@@ -59,7 +59,7 @@ import { stateFromRows, turnFromRows, wayForward } from './restore.ts';
 import { rowChanges } from './rows.ts';
 import { snapshotOf } from './snapshot.ts';
 import { nextTurn, runningOf, stampNumber } from './stamps.ts';
-import type { State } from './state.ts';
+import { type State, sourcesOf } from './state.ts';
 import { breathe, stepByStep } from './turns.ts';
 import { sameStored, turnRow, verdictRows } from './verdict-rows.ts';
 
@@ -296,7 +296,7 @@ export class Gateway implements GatewayContract {
       );
       const drains = drainsAfter(state.drains, proposed.changed.values(), this.#now());
       const table = await stepByStep(
-        compileInSteps(state.table, changed, ports, healthOf(health), drainsOf(drains), outbound),
+        compileInSteps(state.table, changed, ...sourcesOf({ ports, health, drains, outbound })),
       );
       const revision = state.revision + 1;
       const next: State = { revision, configuration: proposed.after, ports, outbound, table, health, drains };
@@ -385,14 +385,7 @@ export class Gateway implements GatewayContract {
       );
       const changed = new Map(Array.from(names, (name) => [name, before.configuration.get(name)]));
       const table = await stepByStep(
-        compileInSteps(
-          before.table,
-          changed,
-          before.ports,
-          healthOf(judged.health),
-          drainsOf(before.drains),
-          before.outbound,
-        ),
+        compileInSteps(before.table, changed, ...sourcesOf({ ...before, health: judged.health })),
       );
       const change = diff(before.table, table);
       if (!isEmpty(change)) {
@@ -460,7 +453,7 @@ export class Gateway implements GatewayContract {
     if (due === undefined) return;
     const changed = new Map(Array.from(due.names, (name) => [name, before.configuration.get(name)]));
     const table = await stepByStep(
-      compileInSteps(before.table, changed, before.ports, healthOf(before.health), drainsOf(due.drains)),
+      compileInSteps(before.table, changed, ...sourcesOf({ ...before, drains: due.drains })),
     );
     const change = diff(before.table, table);
     const turn = isEmpty(change) ? this.#turn : nextTurn(this.#turn);

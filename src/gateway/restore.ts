@@ -10,12 +10,12 @@ import { emptyPorts } from '../ports/assign.ts';
 import type { LoadBalancerPorts, PortAssignment, Ports, RulePorts } from '../ports/assignment.ts';
 import type { BackendPool, LoadBalancer, Member, OutboundRule, Probe } from '../resources/model.ts';
 import type { FormerRow, Row, RowKey, Saved } from '../store/store.ts';
-import { type Drains, drainsOf } from './drains.ts';
-import { type HealthState, healthAfter, healthOf, noHealth } from './health-state.ts';
+import type { Drains } from './drains.ts';
+import { type HealthState, healthAfter, noHealth } from './health-state.ts';
 import { rememberPositions } from './positions.ts';
 import { type CollectedBlocks, restoredOutbound } from './restore-outbound.ts';
 import type { StoredLoadBalancer } from './rows.ts';
-import type { State } from './state.ts';
+import { type State, sourcesOf } from './state.ts';
 
 /** The state that rows describe. They were written by this program from validated values, and are trusted. */
 export function stateFromRows(revision: number, rows: Iterable<Row>): State {
@@ -29,8 +29,8 @@ export function stateFromRows(revision: number, rows: Iterable<Row>): State {
   const changed = new Map(loadBalancers.map((loadBalancer) => [loadBalancer.name, loadBalancer]));
   const health = restoredHealth(collected.verdicts, loadBalancers);
   const drains: Drains = PersistentMap(collected.drains);
-  const rings = emptyTable(collected.rings);
-  const table = compile(rings, changed, ports, healthOf(health), drainsOf(drains), outbound);
+  const sources = sourcesOf({ ports, health, drains, outbound });
+  const table = compile(emptyTable(collected.rings), changed, ...sources);
   return { revision, configuration, ports, outbound, table, health, drains };
 }
 
@@ -62,9 +62,7 @@ export function wayForward(
   const changed = new Map([...names].map((name) => [name, stored.configuration.get(name)]));
   // New rings have the numbers that were stored: given out anew, they might go to the pools in another order.
   const ringNumbers = before.ringNumbers.merge(stored.table.ringNumbers);
-  const { ports, health, drains, outbound } = stored;
-  const known = { ...before, ringNumbers };
-  const table = compile(known, changed, ports, healthOf(health), drainsOf(drains), outbound);
+  const table = compile({ ...before, ringNumbers }, changed, ...sourcesOf(stored));
   return { state: { ...stored, table }, change: diff(before, table) };
 }
 
