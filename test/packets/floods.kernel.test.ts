@@ -9,6 +9,8 @@ import { type Becomes, forwarded, from } from './rows/row.ts';
 import { Gateway } from './world/gateway.ts';
 import { balanced, balanced6, chosen, doors, front, twin } from './world/rules.ts';
 
+// Of a bucket’s seven places none is missing to so few, wherever the secret of the run puts them (an eighth: 1 run in 50,000).
+const some = 20;
 const flood = Math.max(2000, 20_000 * portion);
 const door: End = [balanced, 80];
 const machine: End = ['10.1.0.1', 8080];
@@ -99,12 +101,15 @@ describe('open balanced connections outlive, and new ones are made after', () =>
     'a flood of segments to ambiguous frontends': () => send(tcp(stranger(), [twin, 701 + random.below(2)])),
   };
   it.each(Object.entries(floods))('%s', (_, one) => {
-    const flows = new Map(clients(60).map((client) => [client, open(client)]));
+    const flows = new Map(clients(some).map((client) => [client, open(client)]));
     expect(alive(flows)).toBe(flows.size);
     for (let sent = 0; sent < flood; sent += 1) one();
     expect(alive(flows)).toBe(flows.size);
     // And there is still room for more.
-    const more: readonly End[] = Array.from({ length: 60 }, (_, index) => ['198.51.100.12', 20_000 + index]);
+    const more: readonly End[] = Array.from({ length: some }, (_, index) => [
+      '198.51.100.12',
+      20_000 + index,
+    ]);
     const opened = new Map(more.map((client) => [client, open(client)]));
     expect(alive(opened)).toBe(opened.size);
   });
@@ -112,7 +117,7 @@ describe('open balanced connections outlive, and new ones are made after', () =>
 
 describe('outlive a flood of SYNs as well', () => {
   it.each(['R', 'RA', 'FA'])('connections that somebody else tries to end: %s', (flags) => {
-    const flows = new Map(clients(60).map((client) => [client, open(client)]));
+    const flows = new Map(clients(some).map((client) => [client, open(client)]));
     for (const [client, member] of flows) {
       send(tcp(client, door, { flags }));
       // The machine does not believe it: the numbers are wrong.
@@ -123,7 +128,9 @@ describe('outlive a flood of SYNs as well', () => {
   });
 
   it('conversations by UDP', () => {
-    const flows = clients(60).map((client) => [client, chosen(gateway.table, 'udp', client, door)] as const);
+    const flows = clients(some).map(
+      (client) => [client, chosen(gateway.table, 'udp', client, door)] as const,
+    );
     for (const [client, member] of flows) {
       send(udp(client, door));
       send(udp(member, client));
@@ -139,7 +146,7 @@ describe('outlive a flood of SYNs as well', () => {
   });
 
   it('direct connections, and the mapping of the same port', () => {
-    const direct = clients(30);
+    const direct = clients(some);
     for (const client of direct) {
       send(tcp(client, machine, { flags: 'S' }));
       send(tcp(machine, client, { flags: 'SA' }));
@@ -209,7 +216,10 @@ describe('a full flow table', () => {
       send(tcp(client, door, { flags: 'FA' }));
       send(tcp(member, client, { flags: 'FA' }));
     }
-    const fresh: readonly End[] = Array.from({ length: 60 }, (_, index) => ['198.51.100.12', 20_000 + index]);
+    const fresh: readonly End[] = Array.from({ length: some }, (_, index) => [
+      '198.51.100.12',
+      20_000 + index,
+    ]);
     const flows = new Map(fresh.map((client) => [client, open(client)]));
     expect(alive(flows)).toBe(flows.size);
   });

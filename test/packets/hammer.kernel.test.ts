@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
-import { setTimeout } from 'node:timers/promises';
+import { setImmediate, setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { table } from '../../src/dataplane/nftables/testing/tables.ts';
 import { gracePeriod } from '../../src/dataplane/xdp/kernel/grace.ts';
@@ -87,9 +87,12 @@ describe(`commits (seed ${seed})`, () => {
     let finished = 0;
     const stop = looker.start(2);
     try {
-      for (let turn = 0; (turn < 12 || unfinished < 5) && turn < 60; turn += 1) {
+      for (let turn = 0; turn < 12 || (unfinished < 5 && turn < 60); turn += 1) {
         const epoch = control().getUint32(layout.control.epoch, true);
-        await changeUntilKilled(random.below(2 ** 31), (5 + random.below(60)) * slowness);
+        const chance = random.below(2 ** 31);
+        // At any time, and in the midst of a change: how often that is met by chance depends on the machine.
+        const time = (5 + random.below(60)) * slowness;
+        await changeUntilKilled(chance, turn % 2 === 0 ? () => setTimeout(time) : untilStaged);
         if (control().getUint32(layout.control.epoch, true) > epoch) finished += 1;
         if (staged() > 0) unfinished += 1;
         const image = await attach();
@@ -147,7 +150,7 @@ function looked(): number {
 }
 
 /** An agent of its own that commits without a pause, killed so many milliseconds after its first commit. */
-async function changeUntilKilled(chance: number, milliseconds: number): Promise<void> {
+async function changeUntilKilled(chance: number, moment: () => Promise<void>): Promise<void> {
   const files = mapNames.map((name) => looker.program.mapFile(name));
   const program = new URL('hammer/stager.ts', import.meta.url).pathname;
   const child = spawn(process.execPath, [program, `${chance}`, `${shape.shards}`], {
@@ -156,10 +159,14 @@ async function changeUntilKilled(chance: number, milliseconds: number): Promise<
   const exited = once(child, 'exit');
   const first = child.stdout === null ? undefined : once(child.stdout, 'data');
   await Promise.race([first, exited]);
-  await setTimeout(milliseconds);
+  await moment();
   child.kill('SIGKILL');
   const [, signal] = await exited;
   if (signal !== 'SIGKILL') throw new Error('the agent ended by itself');
+}
+
+async function untilStaged(): Promise<void> {
+  for (let looks = 0; staged() === 0 && looks < 1000; looks += 1) await setImmediate();
 }
 
 /** Entries that an unpublished change has written. */

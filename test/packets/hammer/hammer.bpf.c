@@ -31,8 +31,8 @@
 #include "checksum.h"
 #include "icmp.h"
 #include "rewrite.h"
-#include "nat.h"
 #include "direct.h"
+#include "nat.h"
 /* Only its look-ups are used. */
 #pragma clang diagnostic ignored "-Wunused-function"
 #include "fast.h"
