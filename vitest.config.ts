@@ -18,6 +18,7 @@ const onEachDataPlane = [
   'test/e2e/host.test.ts',
   'test/e2e/idle.test.ts',
   'test/e2e/outbound.test.ts',
+  'test/e2e/path.test.ts',
   'test/e2e/python.test.ts',
   'test/e2e/requests.test.ts',
   'test/e2e/rules-*.test.ts',
