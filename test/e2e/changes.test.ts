@@ -6,6 +6,7 @@ import { backend } from '../lab/topology.ts';
 import type { Traffic } from '../lab/traffic/traffic.ts';
 import {
   addressOf,
+  adminState,
   all,
   type Family,
   front,
@@ -243,6 +244,42 @@ describe.each([4, 6] as const)('IPv%i', (family) => {
     expect(await flows.ask('connection')).toBe(machine);
     expect(new Set(await flows.settled('sender'))).toEqual(new Set([answering]));
   });
+
+  it.each([
+    ['CLIENT_IP', 2],
+    ['CLIENT_IP_PROTOCOL', 3],
+  ])(
+    '4: %s: a client keeps its machine while others go, come back and change',
+    async (_, sessionPersistence) => {
+      const declared = declaration(family);
+      await put(client, {
+        ...declared,
+        loadBalancingRules: declared.loadBalancingRules?.map((rule) => ({ ...rule, sessionPersistence })),
+      });
+      const where = async (scheme: 'http' | 'udp') => {
+        const port = scheme === 'http' ? 80 : 53;
+        const asked = machines(await traffic.ask(Array(12).fill({ scheme, address: here, port })));
+        expect(new Set(asked).size).toBe(1);
+        return asked[0] ?? '';
+      };
+      const mine = [await where('http'), await where('udp')];
+      if (sessionPersistence === 2) expect(mine[0]).toBe(mine[1]);
+      const others = members([1, 2, 3], family).filter(({ id }) => !mine.includes(id ?? ''));
+      expect(others).not.toEqual([]);
+      const [other] = others;
+      await putMembers({ ...other, adminState: adminState.down });
+      expect([await where('http'), await where('udp')]).toEqual(mine);
+      await removeMembers(other?.id ?? '');
+      expect([await where('http'), await where('udp')]).toEqual(mine);
+      await putMembers({ ...other });
+      expect([await where('http'), await where('udp')]).toEqual(mine);
+      // Its own: it goes to another, and comes back.
+      await removeMembers(mine[0] ?? '');
+      expect(await where('http')).not.toBe(mine[0]);
+      await putMembers(...members([1, 2, 3], family));
+      expect([await where('http'), await where('udp')]).toEqual(mine);
+    },
+  );
 
   it('a sender that knocked before its port was there is let in', async () => {
     await using flows = await Flows.start(lab);

@@ -80,7 +80,7 @@ async function endOf(member: string, rule: string): Promise<number> {
 describe.each([4, 6] as const)('IPv%i', (family) => {
   const here = front[family];
 
-  it('flows go on until the period has passed; then both ends are reset, UDP moves, and others never notice', async () => {
+  it('2: flows go on until the period has passed; then both ends are reset, UDP moves, and others never notice', async () => {
     await put(client, declaration(family, 4));
     await using flows = await Flows.start(lab);
     const { connection, sender } = await reachAll(flows, here);
@@ -119,7 +119,7 @@ describe.each([4, 6] as const)('IPv%i', (family) => {
     expect(await newFlows(here)).toEqual(new Set(['b1', 'b2', 'b3']));
   });
 
-  it('a restart of the agent takes nothing from the period, and gives nothing to it', async () => {
+  it('2: a restart of the agent takes nothing from the period, and gives nothing to it', async () => {
     await put(client, declaration(family, 8));
     await using flows = await Flows.start(lab);
     const { connection } = await reachAll(flows, here);
@@ -138,7 +138,7 @@ describe.each([4, 6] as const)('IPv%i', (family) => {
     expect(await flows.ask(connection('b1'))).toBe('b1');
   });
 
-  it('a period that passes while no agent runs ends when one does', async () => {
+  it('2: a period that passes while no agent runs ends when one does', async () => {
     await put(client, declaration(family, 2));
     await using flows = await Flows.start(lab);
     const { connection } = await reachAll(flows, here);
@@ -152,7 +152,7 @@ describe.each([4, 6] as const)('IPv%i', (family) => {
   });
 });
 
-it('the CLI tells how long a member that drains has left', async () => {
+it('2: the CLI tells how long a member that drains has left', async () => {
   await put(client, declaration(4, 600));
   await setState('b2', 4, 'drain');
   const { stdout } = await lab.penstock(['get', 'health']);

@@ -76,14 +76,14 @@ describe.each([4, 6] as const)('IPv%i', (family) => {
     ['TCP', { protocol: probeProtocol.tcp, path: '', port: 8080 }],
     ['HTTP', {}],
     ['HTTPS', { protocol: probeProtocol.https, port: 443 }],
-  ] as const)('%s probes: members get flows once they have answered', async (_name, over) => {
+  ] as const)('1: %s probes: members get flows once they have answered', async (_name, over) => {
     await put(client, declaration(family, { probes: [probe('health', over)] }));
     const found = await untilEligible(client, web, 'b1', 'b2', 'b3');
     expect(words(found)).toEqual(nodes.map((node) => `${node} Up_Probe_Success`));
     expect(await newFlows(here)).toEqual(new Set(nodes));
   });
 
-  it('one member down: TCP goes on, UDP moves at once, new flows go elsewhere; back when it is well', async () => {
+  it('2: one member down: TCP goes on, UDP moves at once, new flows go elsewhere; back when it is well', async () => {
     await put(client, declaration(family, { probes: [probe('health', { threshold: 2 })] }));
     await untilEligible(client, web, 'b1', 'b2', 'b3');
     await using flows = await Flows.start(lab);
@@ -109,7 +109,7 @@ describe.each([4, 6] as const)('IPv%i', (family) => {
     expect(await newFlows(here)).toEqual(new Set(nodes));
   });
 
-  it('all down: no new flows, established TCP goes on, UDP ends', async () => {
+  it('2: all down: no new flows, established TCP goes on, UDP ends', async () => {
     await put(client, declaration(family));
     await untilEligible(client, web, 'b1', 'b2', 'b3');
     await using flows = await Flows.start(lab);
@@ -124,7 +124,7 @@ describe.each([4, 6] as const)('IPv%i', (family) => {
     expect(new Set(await flows.settled(sender('b3'), after))).toEqual(new Set([null]));
   });
 
-  it('all down in a pool of one: established TCP ends too', async () => {
+  it('2: all down in a pool of one: established TCP ends too', async () => {
     await put(
       client,
       declaration(family, { backendPools: [{ name: 'vms', members: members([1], family) }] }),
@@ -140,7 +140,7 @@ describe.each([4, 6] as const)('IPv%i', (family) => {
     expect(await newFlows(here)).toEqual(new Set(['b1']));
   });
 
-  it('ALL_PROBED_UP: all get new flows when none is up, and TCP and UDP go on', async () => {
+  it('2: ALL_PROBED_UP: all get new flows when none is up, and TCP and UDP go on', async () => {
     await put(client, declaration(family, { loadBalancingRules: rules({ noHealthyBackends: 2 }) }));
     await untilEligible(client, web, 'b1', 'b2', 'b3');
     for (const node of ['b1', 'b2'] as const) await lab.setHealth(node, 500);
@@ -157,7 +157,7 @@ describe.each([4, 6] as const)('IPv%i', (family) => {
     expect(new Set(await flows.settled(sender('b3'), after))).toEqual(new Set(['b3']));
   });
 
-  it('when_unhealthy REFUSE: no port leads to a machine that is down, and others stay', async () => {
+  it('2: when_unhealthy REFUSE: no port leads to a machine that is down, and others stay', async () => {
     const nat = (
       name: string,
       start: number,
@@ -192,7 +192,7 @@ describe.each([4, 6] as const)('IPv%i', (family) => {
 const here = front[4];
 
 describe('admin states', () => {
-  it('count more than the probe: UP gets flows although it is down, DOWN gets none although it is up', async () => {
+  it('2: count more than the probe: UP gets flows although it is down, DOWN gets none although it is up', async () => {
     await put(client, declaration(4));
     await untilEligible(client, web, 'b1', 'b2', 'b3');
     await lab.setHealth('b1', 500);
@@ -215,7 +215,7 @@ describe('admin states', () => {
 });
 
 describe('rules with several probes', () => {
-  it('judge the same pool differently, and probe each machine once for all rules that ask the same', async () => {
+  it('1: judge the same pool differently, and probe each machine once for all rules that ask the same', async () => {
     const probes = [probe('deep'), probe('shallow', { protocol: probeProtocol.tcp, path: '' })];
     const [http, dns] = webAndDns;
     const loadBalancingRules = [
@@ -236,7 +236,7 @@ describe('rules with several probes', () => {
 });
 
 describe('members', () => {
-  it('that come get no flows before their first answer, and flows right after it', async () => {
+  it('1: that come get no flows before their first answer, and flows right after it', async () => {
     await put(client, declaration(4, { backendPools: [{ name: 'vms', members: members([1, 2]) }] }));
     await untilEligible(client, web, 'b1', 'b2');
     await lab.stopServers('b3');
@@ -252,7 +252,7 @@ describe('members', () => {
     expect(await newFlows(here)).toEqual(new Set(nodes));
   });
 
-  it('that get flows keep them when their rule takes a probe or another one, until that has asked', async () => {
+  it('1: that get flows keep them when their rule takes a probe or another one, until that has asked', async () => {
     await put(client, declaration(4, { probes: [], loadBalancingRules: rules({ probe: '' }) }));
     await using flows = await Flows.start(lab);
     const { connection, sender } = await reachAll(flows, here);
@@ -279,7 +279,7 @@ describe('what machines may do to a probe', () => {
     ['garbage', 'Down_Probe_HttpEndpointUnreachable', expect.stringContaining('not HTTP')],
     ['hang-up', 'Down_Probe_HttpEndpointUnreachable', expect.stringContaining('connection')],
     ['endless-header', 'Down_Probe_HttpEndpointUnreachable', 'the header of the answer is too long'],
-  ])('%s: it is down, with the reason; and up again when it is well', async (way, reason, detail) => {
+  ])('1: %s: it is down, with the reason; and up again when it is well', async (way, reason, detail) => {
     await using server = await sickServer(lab, 'b1', port, 'well');
     const backendPools = [{ name: 'vms', members: members([1]) }];
     await put(client, declaration(4, { backendPools, probes: [probe('health', limits)] }));
@@ -291,7 +291,7 @@ describe('what machines may do to a probe', () => {
     await untilEligible(client, web, 'b1');
   });
 
-  it('endless answers: a body is read up to a bound and a 200 counts; the agent stays as small as it was', async () => {
+  it('1: endless answers: a body is read up to a bound and a 200 counts; the agent stays as small as it was', async () => {
     await using server = await sickServer(lab, 'b1', port, 'endless-body');
     const backendPools = [{ name: 'vms', members: members([1]) }];
     const probes = [probe('health', { ...limits, timeout: { seconds: 1 } })];
@@ -306,7 +306,7 @@ describe('what machines may do to a probe', () => {
     expect((await client.getStatus()).warnings.map(({ code }) => code)).not.toContain('CHECK_FAILED');
   });
 
-  it('a machine that is gone: no connection in time', async () => {
+  it('1: a machine that is gone: no connection in time', async () => {
     const gone = await lab.addBackend();
     const backendPools = [
       { name: 'vms', members: [{ id: gone.node, address: gone.address }, ...members([1])] },
@@ -320,7 +320,7 @@ describe('what machines may do to a probe', () => {
     expect(await newFlows(here)).toEqual(new Set(['b1']));
   });
 
-  it('a certificate that nobody vouches for fails a probe that verifies, and no other', async () => {
+  it('1: a certificate that nobody vouches for fails a probe that verifies, and no other', async () => {
     const https = { protocol: probeProtocol.https, port: 443 };
     await put(client, declaration(4, { probes: [probe('health', { ...https, verifyCertificate: true })] }));
     const found = await untilHealth(client, web, (all) =>
@@ -331,7 +331,7 @@ describe('what machines may do to a probe', () => {
     await untilEligible(client, web, 'b1', 'b2', 'b3');
   });
 
-  it('flapping: it is kept down until it has been well for a while, and that shows', async () => {
+  it('2: flapping: it is kept down until it has been well for a while, and that shows', async () => {
     await put(client, declaration(4));
     await untilEligible(client, web, 'b1', 'b2', 'b3');
     for (let flaps = 0; flaps < 3; flaps += 1) {
@@ -352,7 +352,7 @@ describe('what machines may do to a probe', () => {
 });
 
 describe('the agent', () => {
-  it('keeps what it knew over a restart and over a kill: nobody gets or loses flows by it', async () => {
+  it('2: keeps what it knew over a restart and over a kill: nobody gets or loses flows by it', async () => {
     await put(client, declaration(4));
     await untilEligible(client, web, 'b1', 'b2', 'b3');
     await lab.setHealth('b2', 500);
@@ -381,7 +381,7 @@ describe('the agent', () => {
     await untilEligible(client, web, 'b1', 'b2', 'b3');
   });
 
-  it('tells in Watch, on the command line and in status; and makes no revision of it', async () => {
+  it('1: tells in Watch, on the command line and in status; and makes no revision of it', async () => {
     await put(client, declaration(4));
     await untilEligible(client, web, 'b1', 'b2', 'b3');
     const revision = await revisionOf(client);

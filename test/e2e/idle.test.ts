@@ -70,7 +70,7 @@ const resetAfter = (count: number) => ({ ...seconds(count), tcpReset: true });
 describe.each([4, 6] as const)('IPv%i', (family) => {
   const here = front[family];
 
-  it('tcp_reset: idle connections are reset at both ends, busy ones and those of other rules go on', async () => {
+  it('3: tcp_reset: idle connections are reset at both ends, busy ones and those of other rules go on', async () => {
     await put(
       client,
       declaration(family, {
@@ -108,7 +108,7 @@ describe.each([4, 6] as const)('IPv%i', (family) => {
     expect((await resets()) - before).toBe(doomed.length);
   });
 
-  it('without tcp_reset: a flow that is idle for as long is over, nobody is told, and a new one begins', async () => {
+  it('3: without tcp_reset: a flow that is idle for as long is over, nobody is told, and a new one begins', async () => {
     await put(
       client,
       declaration(family, {
@@ -136,7 +136,7 @@ describe.each([4, 6] as const)('IPv%i', (family) => {
     expect(await resets()).toBe(before);
   });
 
-  it('of UDP: each datagram after the timeout begins a flow, within it they are one', async () => {
+  it('3: of UDP: each datagram after the timeout begins a flow, within it they are one', async () => {
     const dns = { protocol: udp, backendPort: 5300 };
     await put(
       client,
@@ -168,7 +168,7 @@ describe.each([4, 6] as const)('IPv%i', (family) => {
   });
 });
 
-it('a rule of half a minute, as XDP keeps it by itself: reset when it is over, and not before', async () => {
+it('3: a rule of half a minute, as XDP keeps it by itself: reset when it is over, and not before', async () => {
   const other = { name: 'front6', address: front[6] };
   const rules = [
     balancing('web', 80, resetAfter(30)),
@@ -212,7 +212,7 @@ it('a rule of half a minute, as XDP keeps it by itself: reset when it is over, a
   expect((await resets()) - before).toBe(4);
 });
 
-it('rules give back what they were declared with', async () => {
+it('3: rules give back what they were declared with', async () => {
   await put(client, declaration(4, { loadBalancingRules: [balancing('web', 80, resetAfter(86_400))] }));
   const [found] = await listLoadBalancers(client);
   expect(found?.loadBalancingRules[0]?.flow).toMatchObject({

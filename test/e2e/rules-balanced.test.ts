@@ -135,7 +135,7 @@ describe.each([4, 6] as const)('IPv%i', (family) => {
     },
   );
 
-  it('sends all flows of a client to one machine, whatever the protocol', async () => {
+  it('4: sends all flows of a client to one machine, whatever the protocol', async () => {
     const [overTcp, overUdp] = [flows(20, 'http', here, 1001, from), flows(20, 'udp', here, 1001, from)];
     const outcomes = await traffic.ask([...overTcp.requests, ...overUdp.requests]);
     expect(reached(outcomes)).toEqual([...overTcp.predicted, ...overUdp.predicted]);
@@ -159,7 +159,7 @@ describe.each([4, 6] as const)('IPv%i', (family) => {
     }
   });
 
-  it('sends all flows of a client over one protocol to one machine', async () => {
+  it('4: sends all flows of a client over one protocol to one machine', async () => {
     for (const scheme of ['http', 'udp'] as const) {
       const { requests, predicted } = flows(20, scheme, here, 1002, from);
       const outcomes = await traffic.ask(requests);
@@ -179,7 +179,7 @@ describe.each([4, 6] as const)('IPv%i', (family) => {
     expect(b1).toBeLessThan(326);
   });
 
-  it('shows the gateway’s address to the machines where a rule masquerades', async () => {
+  it('9: shows the gateway’s address to the machines where a rule masquerades', async () => {
     for (const scheme of ['http', 'udp'] as const) {
       const { requests, predicted } = flows(12, scheme, here, 1004, from);
       const outcomes = await traffic.ask(requests);
@@ -188,7 +188,7 @@ describe.each([4, 6] as const)('IPv%i', (family) => {
     }
   });
 
-  it('balances every port, except where a rule is for the very port', async () => {
+  it('5: balances every port, except where a rule is for the very port', async () => {
     const wanted = [
       flows(12, 'http', there, 80, from),
       flows(12, 'udp', there, 5301, from),

@@ -134,7 +134,7 @@ describe.each([4, 6] as const)('IPv%i', (family) => {
     expect(isLost(outcomes[2])).toBe(true);
   });
 
-  it('forwards a whole address, every port as it is', async () => {
+  it('5: forwards a whole address, every port as it is', async () => {
     const outcomes = await ask(
       otherFront[family],
       ['http', 80],
@@ -147,13 +147,13 @@ describe.each([4, 6] as const)('IPv%i', (family) => {
     expect(clientsSeen(outcomes)).toEqual([from]);
   });
 
-  it('shows the gateway’s address to the machine where a rule masquerades', async () => {
+  it('9: shows the gateway’s address to the machine where a rule masquerades', async () => {
     const outcomes = await ask(here, ['http', 4444], ['udp', 4444]);
     expect(reached(outcomes)).toEqual(['b3:8080', 'b3:8080']);
     expect(clientsSeen(outcomes)).toEqual([family === 4 ? gateway.lan.address : gateway.lan.address6]);
   });
 
-  it('lets a machine reach its own frontend port, and those of the others', async () => {
+  it('9: lets a machine reach its own frontend port, and those of the others', async () => {
     await using machine = await lab.traffic('b1');
     const outcomes = await machine.ask([
       { scheme: 'http', address: here, port: 500 },
@@ -165,7 +165,7 @@ describe.each([4, 6] as const)('IPv%i', (family) => {
     expect(reached(outcomes)).toEqual(['b1:80', 'b2:80', 'b1:5300', 'b3:5300', 'b3:8080']);
   });
 
-  it('serves the gateway itself', async () => {
+  it('9: serves the gateway itself', async () => {
     await using local = await lab.traffic('gateway');
     const outcomes = await local.ask([
       { scheme: 'http', address: here, port: 501 },

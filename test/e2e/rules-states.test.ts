@@ -65,7 +65,7 @@ describe.each([4, 6] as const)('IPv%i', (family) => {
     await put(client, declaration(family));
   });
 
-  it('DOWN: TCP goes on, UDP moves at once, new flows go elsewhere, NAT rules do not care', async () => {
+  it('2: DOWN: TCP goes on, UDP moves at once, new flows go elsewhere, NAT rules do not care', async () => {
     await using flows = await Flows.start(lab);
     const { connection, sender } = await reachAll(flows, here);
 
@@ -85,7 +85,7 @@ describe.each([4, 6] as const)('IPv%i', (family) => {
     expect(machines(direct)).toEqual(['b2']);
   });
 
-  it('DRAIN: TCP and UDP go on, new flows go elsewhere', async () => {
+  it('2: DRAIN: TCP and UDP go on, new flows go elsewhere', async () => {
     await using flows = await Flows.start(lab);
     const { connection, sender } = await reachAll(flows, here);
 
@@ -102,7 +102,7 @@ describe.each([4, 6] as const)('IPv%i', (family) => {
     expect(await newFlows(here, 'http')).toEqual(new Set(['b1', 'b2', 'b3']));
   });
 
-  it('all DOWN: no new flows, established TCP goes on, UDP ends', async () => {
+  it('2: all DOWN: no new flows, established TCP goes on, UDP ends', async () => {
     await using flows = await Flows.start(lab);
     const { connection, sender } = await reachAll(flows, here);
 
