@@ -111,6 +111,12 @@ afterAll(async () => {
   await lab?.down();
 });
 
+const ways: readonly (readonly [rule: string, port: number])[] = [
+  ['an inbound NAT rule', 500],
+  ['an inbound NAT rule that masquerades', 501],
+  ['a load-balancing rule', 80],
+];
+
 async function exchange(address: string, port: number, size: number): Promise<unknown> {
   const program = join(import.meta.dirname, 'support/upload.py');
   const { stdout } = await lab.exec('client', ['/usr/bin/python3', program, address, `${port}`, `${size}`]);
@@ -120,21 +126,13 @@ async function exchange(address: string, port: number, size: number): Promise<un
 describe.each([4, 6] as const)('IPv%i', (family) => {
   const here = front[family];
 
-  it.each([
-    ['an inbound NAT rule', 500],
-    ['an inbound NAT rule that masquerades', 501],
-    ['a load-balancing rule', 80],
-  ])('8: a client learns of the narrow hop before the machine, by %s', async (_, port) => {
+  it.each(ways)('8: a client learns of the narrow hop before the machine, by %s', async (_, port) => {
     // What the client knows of the path already, it would not ask the gateway to translate.
     await sh(lab, 'client', `ip ${family === 6 ? '-6 ' : ''}route flush cache`);
     expect(await exchange(here, port, 30_000)).toEqual({ machine: 'b3', whole: true, mtu: 1400 });
   });
 
-  it.each([
-    ['an inbound NAT rule', 500],
-    ['an inbound NAT rule that masquerades', 501],
-    ['a load-balancing rule', 80],
-  ])('8: a machine learns of the narrow wire behind the gateway, by %s', async (_, port) => {
+  it.each(ways)('8: a machine learns of the narrow wire behind the gateway, by %s', async (_, port) => {
     await sh(lab, 'b3', `ip ${family === 6 ? '-6 ' : ''}route flush cache`);
     await sh(lab, 'gateway', 'ip link set wan0 mtu 1350');
     try {
