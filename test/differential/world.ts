@@ -21,10 +21,14 @@ export interface World {
   readonly doors: readonly Door[];
 }
 
-/** Two load balancers for each family, with every kind of rule. */
-export function randomWorld(random: Random): World {
+/**
+ * Two load balancers for each family, with every kind of rule. Idle timeouts are longer than any conversation: they decide
+ * who keeps a flow, XDP or nftables, and no packet may tell.
+ */
+export function randomWorld(random: Random, { idleTimeouts }: { readonly idleTimeouts: boolean }): World {
+  const patience = () => (idleTimeouts && random.once(3) ? { idleTimeout: { seconds: 3_600 } } : {});
   const parts = ([4, 6] as const).flatMap((family) =>
-    [0, 1].map((number) => randomLoadBalancer(random, family, number)),
+    [0, 1].map((number) => randomLoadBalancer(random, family, number, patience)),
   );
   return {
     loadBalancers: parts.map(({ loadBalancer }) => loadBalancer),
@@ -37,7 +41,12 @@ interface Part {
   readonly doors: readonly Door[];
 }
 
-function randomLoadBalancer(random: Random, family: Family, number: number): Part {
+function randomLoadBalancer(
+  random: Random,
+  family: Family,
+  number: number,
+  patience: () => Message<'FlowOptions'>,
+): Part {
   const frontends = ['one', 'other', 'whole', 'spread'].map((name, index) => ({
     name,
     address: frontendAddress(family, 10 + number * 4 + index),
@@ -71,6 +80,7 @@ function randomLoadBalancer(random: Random, family: Family, number: number): Par
       protocol,
       backendPort,
       pool: { backendPool: pool.name, frontendPortRangeStart: start, maximumMachines: 20, portsPerMember },
+      flow: patience(),
     };
   });
   const target = backend(random.between(1, machineCount));
@@ -80,7 +90,7 @@ function randomLoadBalancer(random: Random, family: Family, number: number): Par
     protocol: all,
     backendPort: random.pick([22, 8080]),
     single: { frontendPort: 2222, address: addressOf(target, family) },
-    flow: { sourceNat: random.pick([1, 1, 1, 2]) },
+    flow: { sourceNat: random.pick([1, 1, 1, 2]), ...patience() },
   };
   open('one', all, 2222, false);
   const whole = {
@@ -102,7 +112,7 @@ function randomLoadBalancer(random: Random, family: Family, number: number): Par
       backendPort: random.pick([80, 8080]),
       backendPool: random.pick(pools).name,
       sessionPersistence: index + 1,
-      flow: { sourceNat: random.pick([1, 1, 1, 2]) },
+      flow: { sourceNat: random.pick([1, 1, 1, 2]), ...patience() },
     };
   });
   const everyPort = {
