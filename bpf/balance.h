@@ -90,6 +90,12 @@ STEP __u32 choose_member(const struct packet *p, const struct target *target)
 	return chosen ? chosen->members[slot % 16] : NOWHERE;
 }
 
+/* Else nftables does it, or nobody. */
+static __always_inline bool keeps_flows(const struct target *target)
+{
+	return target->kind == TARGET_NAT || target->kind == TARGET_TRACKED || target->kind == TARGET_BALANCED;
+}
+
 /*
  * Whether another flow that goes on stands where answers to `flow` would be looked up. One that is over, or whose
  * target is gone, makes room. `other` is the caller's: a second one on the stack would be too much of it.
@@ -98,6 +104,7 @@ static __always_inline bool is_taken(const struct packet *p, const struct flow *
 				     struct known *other)
 {
 	const struct frontend *frontend;
+	const struct target *target;
 
 	__builtin_memset(other, 0, sizeof(*other));
 	if (!find_flow(flow, other, j, FROM_MACHINE))
@@ -106,7 +113,8 @@ static __always_inline bool is_taken(const struct packet *p, const struct flow *
 		if (other->kind == FLOW_DIRECT)
 			return true;
 		frontend = frontend_at(other->frontend);
-		if (frontend && visible_target(frontend, p->epoch)->serial == other->frontend_serial)
+		target = frontend ? visible_target(frontend, p->epoch) : 0;
+		if (target && keeps_flows(target) && target->serial == other->frontend_serial)
 			return other->frontend != flow->frontend || other->client_port != flow->client_port ||
 			       other->frontend_port != flow->frontend_port;
 	}
@@ -293,7 +301,7 @@ STEP int leave_to_conntrack(struct packet *p, const struct target *target, __u32
 	flow.sent_port = flow.client_port;
 	j = flow_hash(&flow.client, flow.client_port, flow.protocol, seed);
 	__builtin_memset(&known, 0, sizeof(known));
-	if (!find_flow(&flow, &known, j, FROM_MACHINE))
+	if (!is_taken(p, &flow, j, &known))
 		return insert_flow(&flow, j.c, make_word(j.b, STATE_NEW, flow_time(p)));
 	if (known.kind == FLOW_DIRECT)
 		touch_flow(&known, state_by_client(p, word_state(known.word)), flow_time(p));

@@ -78,7 +78,8 @@ STEP int note_direct_client(struct packet *p, __u32 seed)
 	flow.machine_port = p->destination_port;
 	flow.protocol = p->protocol;
 	j = flow_hash(&flow.client, flow.sent_port, flow.protocol, seed);
-	if (find_flow(&flow, &known, j, FROM_MACHINE)) {
+	if (find_flow(&flow, &known, j, FROM_MACHINE) &&
+	    (known.kind == FLOW_DIRECT || is_taken(p, &flow, j, &known))) {
 		if (known.kind != FLOW_DIRECT)
 			return hand_up(REASON_DIRECT);
 		state = word_state(known.word);

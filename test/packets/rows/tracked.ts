@@ -1,4 +1,5 @@
 // Several frontends lead to one port of a machine: the flow table knows whose a flow is, and keeps equal ones apart.
+import { member } from '../../../src/forwarding/testing/declare.ts';
 import { type End, type Fields, type Packet, tcp, udp } from '../frame/packet.ts';
 import { balanced, front, twin, twin6 } from '../world/rules.ts';
 import { forwarded, from, type Row, type Sent, untouched } from './row.ts';
@@ -39,6 +40,24 @@ function sourcePortOf(frame: Uint8Array | undefined, packet?: Packet): number {
   if (frame === undefined) throw new Error('there is no frame');
   const at = frame[12] === 0x86 ? 54 : 34;
   return ((frame[at] ?? 0) << 8) | (frame[at + 1] ?? 0);
+}
+
+/** A flow of the ring is open; its rule goes, and another ring has the machine. What begins then is not the mapping's. */
+function afterTheRule(name: string, begins: Sent): readonly Row[] {
+  const opened = [
+    from(tcp(client, ring, syn)),
+    from(tcp(both, client, { flags: 'SA' })),
+    from(tcp(client, ring)),
+    from(tcp(both, client)),
+  ];
+  return [
+    {
+      name,
+      before: [...opened, { change: { without: ['pair'], web: [member('web-4', both[0])] } }, begins],
+      frame: from(tcp(both, client)),
+      becomes: untouched('DIRECT'),
+    },
+  ];
 }
 
 export const tracked: readonly Row[] = [
@@ -195,4 +214,9 @@ export const tracked: readonly Row[] = [
     frame: from(udp(machine, client)),
     becomes: untouched(),
   },
+  ...afterTheRule(
+    'in its midst, where a rule that is gone had such a flow: back',
+    from(tcp(client, [balanced, 80])),
+  ),
+  ...afterTheRule('directly, where a rule that is gone had such a flow: back', from(tcp(client, both))),
 ];
