@@ -10,6 +10,7 @@ import {
   type Sent,
   toFrontend,
   toInboundNatRule,
+  toLimitCounters,
   toLoadBalancingRule,
   toMember,
   toMemberCounters,
@@ -46,6 +47,15 @@ export async function* listLoadBalancers(
         chunk = new ResponseChunk(revision);
       }
       chunk.addCounters(message, bytes);
+    }
+    for (const refused of await gateway.limitRefusals(loadBalancer)) {
+      const message = toLimitCounters(loadBalancer.name, refused);
+      const bytes = v1.LimitCounters.encode(message).len;
+      if (chunk.size.isFullFor(bytes)) {
+        yield chunk.message;
+        chunk = new ResponseChunk(revision);
+      }
+      chunk.addLimitCounters(message, bytes);
     }
     for (const counters of await gateway.memberCounters(loadBalancer)) {
       const message = toMemberCounters(loadBalancer.name, counters);
@@ -125,6 +135,7 @@ class ResponseChunk {
   readonly #parts: Part[] = [];
   readonly #counters: Sent<'RuleCounters'>[] = [];
   readonly #memberCounters: Sent<'MemberCounters'>[] = [];
+  readonly #limitCounters: Sent<'LimitCounters'>[] = [];
 
   constructor(revision: number) {
     this.message = {
@@ -132,6 +143,7 @@ class ResponseChunk {
       loadBalancers: this.#parts,
       ruleCounters: this.#counters,
       memberCounters: this.#memberCounters,
+      limitCounters: this.#limitCounters,
     };
   }
 
@@ -180,6 +192,11 @@ class ResponseChunk {
 
   addCounters(message: Sent<'RuleCounters'>, bytes: number): void {
     this.#counters.push(message);
+    this.size.add(bytes);
+  }
+
+  addLimitCounters(message: Sent<'LimitCounters'>, bytes: number): void {
+    this.#limitCounters.push(message);
     this.size.add(bytes);
   }
 

@@ -2,7 +2,7 @@
 
 import type { Counters, Finding } from '../dataplane/dataplane.ts';
 import type { FlowState } from '../dataplane/live-flow.ts';
-import type { MemberCounters, RuleFlow } from '../gateway/contract.ts';
+import type { LimitRefusals, MemberCounters, RuleFlow } from '../gateway/contract.ts';
 import type { MemberHealth } from '../gateway/member-health.ts';
 import type { OutboundMember } from '../gateway/outbound-members.ts';
 import type { OutboundLevel } from '../gateway/outbound-use.ts';
@@ -10,6 +10,7 @@ import type { Mapping, RangeUsage } from '../ports/mapping.ts';
 import type { RuleProtocol } from '../resources/address.ts';
 import type {
   AdminState,
+  FlowLimits,
   FlowOptions,
   Frontend,
   InboundNatRule,
@@ -75,6 +76,7 @@ export function toInboundNatRule(rule: InboundNatRule): Sent<'InboundNatRule'> {
     backendPort: rule.backendPort,
     flow: toFlowOptions(rule.flow),
     whenUnhealthy: toWhenUnhealthy(rule.whenUnhealthy),
+    ...(rule.limits && { limits: toLimits(rule.limits) }),
   };
   switch (rule.kind) {
     case 'single':
@@ -105,6 +107,7 @@ export function toLoadBalancingRule(rule: LoadBalancingRule): Sent<'LoadBalancin
     noHealthyBackends: toNoHealthyBackends(rule.noHealthyBackends),
     flow: toFlowOptions(rule.flow),
     ...(rule.drainPeriod !== undefined && { drainPeriod: toDuration(rule.drainPeriod) }),
+    ...(rule.limits && { limits: toLimits(rule.limits) }),
   };
 }
 
@@ -166,6 +169,19 @@ export function toPortRange(range: RangeUsage): Sent<'PortRange'> {
 
 export function toRuleCounters(loadBalancer: string, rule: string, counters: Counters): Sent<'RuleCounters'> {
   return { loadBalancer, rule, counters: toCounters(counters) };
+}
+
+export function toLimitCounters(
+  loadBalancer: string,
+  { kind, rule, refusals }: LimitRefusals,
+): Sent<'LimitCounters'> {
+  return {
+    loadBalancer,
+    ...(kind === 'inbound-nat' ? { inboundNatRule: rule } : { loadBalancingRule: rule }),
+    refusedByClient: refusals.byClient,
+    refusedByRate: refusals.byRate,
+    refusedByConcurrency: refusals.byConcurrency,
+  };
 }
 
 export function toMemberCounters(
@@ -313,6 +329,14 @@ function toFlowOptions({ sourceNat, idleTimeout, tcpReset }: FlowOptions): Sent<
     ...(idleTimeout !== undefined && { idleTimeout: toDuration(idleTimeout * 1_000) }),
     ...(tcpReset && { tcpReset }),
     sourceNat: sourceNat === 'masquerade' ? v1.SourceNat.SOURCE_NAT_MASQUERADE : v1.SourceNat.SOURCE_NAT_NONE,
+  };
+}
+
+function toLimits({ allowedClients, newFlows, concurrentFlows }: FlowLimits): Sent<'Limits'> {
+  return {
+    allowedClients: [...allowedClients],
+    ...(newFlows && { newFlowsPerSecond: newFlows.perSecond, newFlowsBurst: newFlows.burst }),
+    ...(concurrentFlows !== undefined && { concurrentFlows }),
   };
 }
 

@@ -9,6 +9,7 @@ export interface Listed {
   readonly loadBalancers: readonly LoadBalancer[];
   readonly ruleCounters: readonly Answer<'RuleCounters'>[];
   readonly memberCounters: readonly Answer<'MemberCounters'>[];
+  readonly limitCounters: readonly Answer<'LimitCounters'>[];
 }
 
 /** Reads the whole answer of ListLoadBalancers. */
@@ -16,18 +17,20 @@ export async function collectLoadBalancers(chunks: AsyncIterable<Chunk>): Promis
   const byName = new Map<string, LoadBalancer>();
   const ruleCounters: Answer<'RuleCounters'>[] = [];
   const memberCounters: Answer<'MemberCounters'>[] = [];
+  const limitCounters: Answer<'LimitCounters'>[] = [];
   let revision = 0;
   for await (const chunk of chunks) {
     revision = chunk.revision;
     ruleCounters.push(...chunk.ruleCounters);
     memberCounters.push(...chunk.memberCounters);
+    limitCounters.push(...chunk.limitCounters);
     for (const part of chunk.loadBalancers) {
       const before = byName.get(part.name);
       if (before === undefined) byName.set(part.name, part);
       else append(before, part);
     }
   }
-  return { revision, loadBalancers: [...byName.values()], ruleCounters, memberCounters };
+  return { revision, loadBalancers: [...byName.values()], ruleCounters, memberCounters, limitCounters };
 }
 
 /** Both have just been read from the wire and belong to nobody else. */

@@ -1,5 +1,6 @@
 // The border to the kernel. Each plane carries out the same forwarding table; nothing else crosses.
 import type { Change } from '../forwarding/change.ts';
+import type { FlowLimit } from '../forwarding/flow-limits.ts';
 import type { Entry, ForwardingTable, Ring, RingMember } from '../forwarding/table.ts';
 import type { FlowList, FlowQuery } from './live-flow.ts';
 
@@ -29,6 +30,9 @@ export interface DataPlane {
 
   /** What the machines of a ring have got through balanced rules; those that the plane does not count are absent. */
   memberCounters(ring: Ring): Promise<ReadonlyMap<RingMember, Counters>>;
+
+  /** What limits have refused since each was there; those that the kernel does not run are absent. */
+  refusals(limits: readonly FlowLimit[]): Promise<ReadonlyMap<FlowLimit, Refusals>>;
 
   /** Live flows that a query wants, of all that the plane keeps state of. Reads them all, or until there are enough. */
   flows(query: FlowQuery): Promise<FlowList>;
@@ -89,6 +93,13 @@ export interface Counters {
   readonly packets: number;
   readonly bytes: number;
   readonly flows: number;
+}
+
+/** First packets that were dropped, by the limit that each met first. */
+export interface Refusals {
+  readonly byClient: number;
+  readonly byRate: number;
+  readonly byConcurrency: number;
 }
 
 /** What only the plane knows about itself; empty lists where there is nothing of the kind. */

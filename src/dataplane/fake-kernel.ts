@@ -1,5 +1,6 @@
 // The state that a fake data plane leaves in its "kernel", and the checks that a real one would make.
 import type { Change, RingChange } from '../forwarding/change.ts';
+import { type FlowLimit, sameLimit } from '../forwarding/flow-limits.ts';
 import { sameOutbound } from '../forwarding/outbound.ts';
 import { sameTarget } from '../forwarding/same.ts';
 import {
@@ -10,7 +11,7 @@ import {
   type RingMember,
 } from '../forwarding/table.ts';
 import { familyOf, type IpAddress, sourceKey } from '../resources/address.ts';
-import { CommitFailed, type Counters, type Stamp } from './dataplane.ts';
+import { CommitFailed, type Counters, type Refusals, type Stamp } from './dataplane.ts';
 import type { LiveFlow } from './live-flow.ts';
 
 /** Survives the agent: hand one to several `FakeDataPlane`s, one after the other, to play restarts. */
@@ -20,6 +21,9 @@ export class FakeKernel {
   /** By number. */
   readonly rings = new Map<number, Ring>();
   readonly backends = new Set<IpAddress>();
+  /** By number, as `refusals`. */
+  readonly limits = new Map<number, FlowLimit>();
+  readonly refusals = new Map<number, Refusals>();
   readonly localAddresses = new Set<IpAddress>();
   /** By `sourceKey`. */
   readonly outbound = new Map<string, OutboundEntry>();
@@ -55,6 +59,11 @@ export class FakeKernel {
       if (before !== undefined) this.outbound.delete(sourceKey(before.machine, before.transport));
       if (after !== undefined) this.outbound.set(sourceKey(after.machine, after.transport), after);
     }
+    for (const { before, after } of change.limits) {
+      if (after !== undefined) this.limits.set(after.number, after);
+      else if (before !== undefined) this.limits.delete(before.number);
+      if (after === undefined || before === undefined) this.refusals.delete((before ?? after)?.number ?? 0);
+    }
     for (const address of change.backendsRemoved) this.backends.delete(address);
     for (const address of change.backendsAdded) this.backends.add(address);
     for (const address of change.localAddressesRemoved) this.localAddresses.delete(address);
@@ -67,6 +76,8 @@ export class FakeKernel {
     this.entries.clear();
     this.rings.clear();
     this.outbound.clear();
+    this.limits.clear();
+    this.refusals.clear();
     this.backends.clear();
     this.localAddresses.clear();
     this.counters.clear();
@@ -104,6 +115,7 @@ export class FakeKernel {
     yield* this.#entryObjections(change);
     yield* this.#ringObjections(change);
     yield* this.#outboundObjections(change);
+    yield* this.#limitObjections(change);
     yield* setObjections('backend', this.backends, change.backendsAdded, change.backendsRemoved);
     yield* setObjections(
       'local address',
@@ -175,6 +187,26 @@ export class FakeKernel {
       }
     }
     if (outbound.length > 0) yield* sharedPorts(after.values());
+  }
+
+  *#limitObjections({ added, replaced, limits }: Change): Generator<string> {
+    const after = new Map(this.limits);
+    for (const { before, after: limit } of limits) {
+      const number = (before ?? limit)?.number ?? 0;
+      const present = this.limits.get(number);
+      if (before === undefined && present !== undefined) yield `limit ${number}: exists already`;
+      if (before !== undefined && (present === undefined || !sameLimit(before, present)))
+        yield `limit ${number}: is not what the change says it was`;
+      if (limit !== undefined) after.set(number, limit);
+      else after.delete(number);
+    }
+    for (const { endpoint, target } of [...added, ...replaced.map((pair) => pair.after)]) {
+      if (target.limit === undefined) continue;
+      const limit = after.get(target.limit);
+      if (limit === undefined) yield `entry ${endpointKey(endpoint)}: limit ${target.limit} does not exist`;
+      else if (limit.family !== familyOf(endpoint.address))
+        yield `entry ${endpointKey(endpoint)}: limit ${target.limit} is of another address family`;
+    }
   }
 
   /** What the kernel would hold after the change must lead somewhere. */

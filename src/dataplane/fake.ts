@@ -2,6 +2,7 @@
 // things out where there is no kernel to change.
 import type { Change, FlowSelector } from '../forwarding/change.ts';
 import { wholeTable } from '../forwarding/diff.ts';
+import type { FlowLimit } from '../forwarding/flow-limits.ts';
 import type { FiveTuple } from '../forwarding/hash.ts';
 import { type Destination, resolve } from '../forwarding/lookup.ts';
 import { sameTarget } from '../forwarding/same.ts';
@@ -19,6 +20,7 @@ import {
   type DataPlane,
   type KernelState,
   type PlaneReport,
+  type Refusals,
   type Stamp,
   type Verdict,
 } from './dataplane.ts';
@@ -32,6 +34,7 @@ export interface FakeDataPlaneOptions {
   readonly kernel?: FakeKernel;
 }
 
+const nothingRefused: Refusals = { byClient: 0, byRate: 0, byConcurrency: 0 };
 const noTraffic: Counters = { packets: 0, bytes: 0, flows: 0 };
 
 /** Use it like any plane: `open` first, also to `flush`; after `close`, or before `load` on an empty kernel, `commit` is refused. */
@@ -118,6 +121,11 @@ export class FakeDataPlane implements DataPlane {
     return found.list;
   }
 
+  async refusals(limits: readonly FlowLimit[]): Promise<ReadonlyMap<FlowLimit, Refusals>> {
+    const present = limits.filter((limit) => this.kernel.limits.get(limit.number) === limit);
+    return new Map(present.map((limit) => [limit, this.kernel.refusals.get(limit.number) ?? nothingRefused]));
+  }
+
   async report(): Promise<PlaneReport> {
     return this.planeReport;
   }
@@ -174,6 +182,11 @@ export class FakeDataPlane implements DataPlane {
   setMemberCounters(ring: number, member: string, counters: Counters): void {
     const known = this.kernel.memberCounters.get(ring);
     this.kernel.memberCounters.set(ring, new Map([...(known ?? []), [member, counters]]));
+  }
+
+  /** Plays clients that a limit, by its number, has refused. */
+  setRefusals(limit: number, refusals: Refusals): void {
+    this.kernel.refusals.set(limit, refusals);
   }
 
   /** Of each successful `load` and `commit` through this object, oldest first. */

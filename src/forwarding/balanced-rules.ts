@@ -1,6 +1,7 @@
 // Load-balancing rules: one entry per transport, leading to the ring of the rule's pool.
 import { type IpAddress, transportsOf } from '../resources/address.ts';
 import type { LoadBalancingRule, SessionPersistence } from '../resources/model.ts';
+import type { FlowLimit } from './flow-limits.ts';
 import { idleOf } from './idle.ts';
 import { sameTarget } from './same.ts';
 import { type Affinity, type BalancedTarget, type CompiledRule, type Entry, endpointKey } from './table.ts';
@@ -17,6 +18,7 @@ export function compileBalancedRule(
   rule: LoadBalancingRule,
   address: IpAddress,
   ring: number,
+  limit: FlowLimit | undefined,
 ): CompiledRule {
   const common: BalancedTarget = {
     kind: 'balanced',
@@ -24,6 +26,7 @@ export function compileBalancedRule(
     affinity: affinities[rule.sessionPersistence],
     port: rule.backendPort,
     masquerade: rule.flow.sourceNat === 'masquerade',
+    ...(limit && { limit: limit.number }),
   };
   const entries = new Map<string, Entry>();
   let kept = 0;

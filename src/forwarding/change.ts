@@ -1,5 +1,7 @@
 // The difference between two forwarding tables: what a data plane commits as one transaction.
 import type { IpAddress, Port } from '../resources/address.ts';
+import type { ClientRange } from '../resources/client-range.ts';
+import type { FlowLimit } from './flow-limits.ts';
 import type { Endpoint, Entry, OutboundEntry, Ring } from './table.ts';
 
 export interface Change {
@@ -8,6 +10,7 @@ export interface Change {
   /** The same endpoint with another target. */
   readonly replaced: readonly { readonly before: Entry; readonly after: Entry }[];
   readonly rings: readonly RingChange[];
+  readonly limits: readonly LimitChange[];
   /** Absent: none. */
   readonly outbound?: readonly OutboundChange[];
   readonly backendsAdded: readonly IpAddress[];
@@ -30,6 +33,12 @@ export type OutboundChange =
   | { readonly before: OutboundEntry; readonly after?: undefined }
   | { readonly before: OutboundEntry; readonly after: OutboundEntry };
 
+/** A limit that appears, goes or changes; the number is the same on both sides. */
+export type LimitChange =
+  | { readonly before?: undefined; readonly after: FlowLimit }
+  | { readonly before: FlowLimit; readonly after?: undefined }
+  | { readonly before: FlowLimit; readonly after: FlowLimit };
+
 /** Which established flows end. */
 export type FlowSelector =
   /** All flows through an endpoint to one backend. */
@@ -51,6 +60,12 @@ export type FlowSelector =
       readonly entry: OutboundEntry;
       readonly first: Port;
       readonly last: Port;
+    }
+  /** Flows through any of a rule's entries whose client is in none of the ranges. */
+  | {
+      readonly kind: 'clients';
+      readonly entries: ReadonlyMap<string, Entry>;
+      readonly allowed: readonly ClientRange[];
     };
 
 /** True when committing the change would do nothing. */
@@ -60,6 +75,7 @@ export function isEmpty(change: Change): boolean {
       change.removed.length +
       change.replaced.length +
       change.rings.length +
+      change.limits.length +
       (change.outbound?.length ?? 0) +
       change.backendsAdded.length +
       change.backendsRemoved.length +

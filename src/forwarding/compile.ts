@@ -7,6 +7,7 @@ import type { IpAddress } from '../resources/address.ts';
 import type { LoadBalancer } from '../resources/model.ts';
 import { compileBalancedRule } from './balanced-rules.ts';
 import { type DrainsOf, nobodyDrains } from './draining.ts';
+import { assignLimitNumbers, compileLimits, type LimitNumbers, releaseLimitNumbers } from './flow-limits.ts';
 import { type HealthOf, nothingProbed } from './health.ts';
 import { compileNatRules } from './nat-rules.ts';
 import { compileOutbound } from './outbound.ts';
@@ -17,13 +18,17 @@ import { compileRings } from './rings.ts';
 import type { CompiledLoadBalancer, CompiledRule, ForwardingTable } from './table.ts';
 import { noteUses, type Uses, withUses } from './uses.ts';
 
-/** A table that forwards nothing. `ringNumbers` are those of an earlier table, kept over a restart. */
-export function emptyTable(ringNumbers: Iterable<[string, number]> = []): ForwardingTable {
+/** A table that forwards nothing. The numbers are those of an earlier table, kept over a restart. */
+export function emptyTable(
+  ringNumbers: Iterable<[string, number]> = [],
+  limitNumbers: Iterable<[string, number]> = [],
+): ForwardingTable {
   return {
     loadBalancers: PersistentMap(),
     backends: PersistentMap(),
     localAddresses: PersistentMap(),
     ringNumbers: PersistentMap(ringNumbers),
+    limitNumbers: PersistentMap(limitNumbers),
   };
 }
 
@@ -59,6 +64,8 @@ export function* compileInSteps(
   const backends: Uses = new Map();
   const localAddresses: Uses = new Map();
   const ringNumbers = assignRingNumbers(previous.ringNumbers, changed.values(), previous.loadBalancers);
+  const limitNumbers = assignLimitNumbers(previous.limitNumbers, changed.values());
+  const numbers = { ringNumbers, limitNumbers };
   const compiled = previous.loadBalancers.asMutable();
   for (const [name, loadBalancer] of changed) {
     const before = compiled.get(name);
@@ -69,7 +76,7 @@ export function* compileInSteps(
             before,
             loadBalancer,
             { ports: ports.get(name) ?? noPorts, outbound: outbound.ports.get(name) ?? noBlocks },
-            ringNumbers,
+            numbers,
             { healthOf, drainsOf },
           );
     noteUses(before, after, backends, localAddresses);
@@ -82,6 +89,7 @@ export function* compileInSteps(
     backends: withUses(previous.backends, backends),
     localAddresses: withUses(previous.localAddresses, localAddresses),
     ringNumbers: releaseRingNumbers(ringNumbers, changed, previous.loadBalancers),
+    limitNumbers: releaseLimitNumbers(limitNumbers, changed, previous.loadBalancers),
   };
 }
 
@@ -91,29 +99,38 @@ interface GivenOut {
   readonly outbound: LoadBalancerOutbound;
 }
 
+interface Numbers {
+  readonly ringNumbers: PersistentMap<string, number>;
+  readonly limitNumbers: LimitNumbers;
+}
+
 function* compileLoadBalancer(
   before: CompiledLoadBalancer | undefined,
   loadBalancer: LoadBalancer,
   { ports, outbound: blocks }: GivenOut,
-  ringNumbers: PersistentMap<string, number>,
+  { ringNumbers, limitNumbers }: Numbers,
   { healthOf, drainsOf }: { readonly healthOf: HealthOf; readonly drainsOf: DrainsOf },
 ): Generator<void, CompiledLoadBalancer, void> {
   const compiled = compileRings(before, loadBalancer, ringNumbers, healthOf, drainsOf);
   const { rings, populations, health, drains } = compiled;
   const refused = refusedMachines(before?.source?.refused, loadBalancer, healthOf);
-  const rules = new Map<string, CompiledRule>(yield* compileNatRules(before, loadBalancer, ports, refused));
+  const limits = compileLimits(before, loadBalancer, limitNumbers);
+  const rules = new Map<string, CompiledRule>(
+    yield* compileNatRules(before, loadBalancer, ports, refused, limits),
+  );
   const frontends = new Map(loadBalancer.frontends.map((frontend) => [frontend.name, frontend.address]));
   for (const rule of loadBalancer.loadBalancingRules) {
     const key = `lb/${rule.name}`;
     const address = frontends.get(rule.frontend);
     const ring = rings.get(ringName(rule));
     if (address === undefined || ring === undefined) continue;
-    rules.set(key, compileBalancedRule(before?.rules.get(key), rule, address, ring.number));
+    rules.set(key, compileBalancedRule(before?.rules.get(key), rule, address, ring.number, limits.get(key)));
   }
   const outbound = compileOutbound(before?.outbound, loadBalancer, blocks);
   return {
     rules: kept(before?.rules, rules),
     rings: kept(before?.rings, rings),
+    limits: kept(before?.limits, limits),
     ...(outbound && { outbound }),
     localAddresses: localAddressesOf(before, loadBalancer),
     source: { loadBalancer, ports, populations, health, refused, drains },

@@ -49,6 +49,7 @@ function summary(of: Change): readonly string[] {
     ...of.backendsRemoved.map((address) => `backend - ${address}`),
     ...of.localAddressesAdded.map((address) => `local + ${address}`),
     ...of.localAddressesRemoved.map((address) => `local - ${address}`),
+    ...of.limits.map(({ before, after }) => `limit ${before?.number ?? '-'} -> ${after?.number ?? '-'}`),
     ...(of.outbound ?? []).map(
       ({ before, after }) => `outbound ${outboundText(before)} -> ${outboundText(after)}`,
     ),
@@ -71,6 +72,10 @@ function endText(end: FlowSelector): string {
       return `end ${nameOf(end.endpoint)} of ${end.backend}`;
     case 'endpoint':
       return `end ${nameOf(end.endpoint)}`;
+    case 'clients': {
+      const endpoints = Array.from(end.entries.values(), ({ endpoint }) => nameOf(endpoint));
+      return `end ${endpoints.join(', ')} but of ${end.allowed.join(', ')}`;
+    }
   }
 }
 

@@ -5,6 +5,7 @@ import type { Change, OutboundChange, RingChange } from './change.ts';
 import { emptyTable } from './compile.ts';
 import { entriesThatDiffer, ringsThatDiffer } from './differences.ts';
 import { endOfEntry, endOfOutbound, endsOfRing, leadsElsewhere } from './endings.ts';
+import { diffLimits, endsOfLimits } from './limit-changes.ts';
 import { sameOutbound } from './outbound.ts';
 import { poolOfRing } from './ring-names.ts';
 import { ringKey } from './ring-numbers.ts';
@@ -33,6 +34,7 @@ export function diff(previous: ForwardingTable, next: ForwardingTable): Change {
     removed,
     replaced,
     rings: rings.map(({ change }) => change),
+    limits: diffLimits(differing),
     outbound,
     backendsAdded: missing(touched.backends, next.backends, previous.backends),
     backendsRemoved: missing(touched.backends, previous.backends, next.backends),
@@ -44,6 +46,7 @@ export function diff(previous: ForwardingTable, next: ForwardingTable): Change {
         leadsElsewhere(before.target, after.target) ? [endOfEntry(before)] : [],
       ),
       ...rings.flatMap(({ change, samePool }) => endsOfRing(change, samePool)),
+      ...differing.flatMap(endsOfLimits),
       ...outbound.flatMap(endOfOutbound),
     ],
   };

@@ -30,7 +30,8 @@ export function* ringsThatDiffer(
 
 type Pair<V> = readonly [before: V | undefined, after: V | undefined, key: string];
 
-function* valuesThatDiffer<V>(
+/** Values of two maps that are not the same object. */
+export function* valuesThatDiffer<V>(
   before: ReadonlyMap<string, V> | undefined,
   after: ReadonlyMap<string, V> | undefined,
 ): Generator<Pair<V>, void, undefined> {

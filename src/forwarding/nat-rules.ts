@@ -13,6 +13,7 @@ import type {
 } from '../resources/model.ts';
 import { changedMembers, poolNamed } from './changed-members.ts';
 import { Entries } from './entries.ts';
+import type { FlowLimit } from './flow-limits.ts';
 import { idleOf } from './idle.ts';
 import { poolBehind } from './refused.ts';
 import { sameTarget } from './same.ts';
@@ -32,8 +33,9 @@ export function* compileNatRules(
   loadBalancer: LoadBalancer,
   ports: LoadBalancerPorts,
   refused: CompiledFrom['refused'],
+  limits: CompiledLoadBalancer['limits'],
 ): Generator<void, readonly NamedRule[], void> {
-  const sources = new RuleSources(before?.source, { loadBalancer, ports, refused });
+  const sources = new RuleSources(before?.source, { loadBalancer, ports, refused }, limits);
   const singles = compileSingleRules(before, loadBalancer, ports, sources);
   const rules: NamedRule[] = [];
   for (const rule of loadBalancer.inboundNatRules) {
@@ -55,12 +57,19 @@ class RuleSources {
   readonly #rules: ReadonlyMap<string, InboundNatRule>;
   readonly #addresses: readonly [ReadonlyMap<string, string>, ReadonlyMap<string, string>];
   readonly #changed = new Map<string, ReadonlySet<string>>();
+  readonly #limits: CompiledLoadBalancer['limits'];
 
-  constructor(before: Source | undefined, after: Source) {
+  constructor(before: Source | undefined, after: Source, limits: CompiledLoadBalancer['limits']) {
+    this.#limits = limits;
     this.before = before;
     this.after = after;
     this.#rules = new Map((before?.loadBalancer.inboundNatRules ?? []).map((rule) => [rule.name, rule]));
     this.#addresses = [frontendAddresses(before?.loadBalancer), frontendAddresses(after.loadBalancer)];
+  }
+
+  /** How the rule treats flows, whatever the machine. */
+  flowsOf({ name, flow }: InboundNatRule): RuleFlows {
+    return { flow, limit: this.#limits.get(`nat/${name}`) };
   }
 
   /** True where the rule itself and its frontend's address are as they were. */
@@ -100,6 +109,11 @@ class RuleSources {
   }
 }
 
+interface RuleFlows {
+  readonly flow: FlowOptions;
+  readonly limit: FlowLimit | undefined;
+}
+
 const none: ReadonlySet<IpAddress> = new Set();
 
 function refusedBy(source: Source | undefined, rule: InboundNatRule): ReadonlySet<IpAddress> {
@@ -128,7 +142,7 @@ function compileSingleRules(
       const rule = rules.get(mapping.rule);
       if (rule === undefined || !sources.allows(rule, mapping.backendAddress)) continue;
       const earlier = before?.rules.get(`nat/${mapping.rule}`)?.entries;
-      for (const entry of entriesOf(mapping, rule.flow, earlier))
+      for (const entry of entriesOf(mapping, sources.flowsOf(rule), earlier))
         entries.get(mapping.rule)?.set(endpointKey(entry.endpoint), entry);
     }
   }
@@ -166,16 +180,17 @@ function compilePoolRule(
   const changed = incremental ? changedMachines(rule, earlierPorts, after, sources) : undefined;
   if (changed?.size === 0 && before !== undefined) return before;
   const [poolBefore, poolAfter] = sources.pools(rule.backendPool);
+  const flows = sources.flowsOf(rule);
   const removed: Entry[] = [];
   if (changed === undefined) removed.push(...earlier.values());
   else if (sources.before !== undefined) {
     for (const mapping of mappingsOfMachines(sources.before, rule, earlierPorts, changed, poolBefore)) {
-      removed.push(...entriesOf(mapping, rule.flow, earlier));
+      removed.push(...entriesOf(mapping, flows, earlier));
     }
   }
   const added: Entry[] = [];
   for (const mapping of mappingsOfMachines(sources.after, rule, after, changed, poolAfter)) {
-    if (sources.allows(rule, mapping.backendAddress)) added.push(...entriesOf(mapping, rule.flow, earlier));
+    if (sources.allows(rule, mapping.backendAddress)) added.push(...entriesOf(mapping, flows, earlier));
   }
   const entries = earlier.with(removed, added);
   const same = Entries.differences(earlier, entries).next().done === true;
@@ -237,7 +252,7 @@ function mappingsOfMachines(
 /** The entries of a mapping; those of `earlier` where they are the same. */
 function* entriesOf(
   mapping: Mapping,
-  flow: FlowOptions,
+  { flow, limit }: RuleFlows,
   earlier: ReadonlyMap<string, Entry> | undefined,
 ): Generator<Entry> {
   const common = {
@@ -245,6 +260,7 @@ function* entriesOf(
     address: mapping.backendAddress,
     port: mapping.backendPort,
     masquerade: mapping.masquerade,
+    ...(limit && { limit: limit.number }),
   } as const;
   for (const transport of transportsOf(mapping.protocol)) {
     const endpoint = { address: mapping.frontendAddress, transport, port: mapping.frontendPort };

@@ -4,6 +4,7 @@ import type { LoadBalancerPorts } from '../ports/assignment.ts';
 import type { Family, IpAddress, Port, Transport } from '../resources/address.ts';
 import type { LoadBalancer, Member } from '../resources/model.ts';
 import type { PoolDrains } from './draining.ts';
+import type { FlowLimit, LimitNumbers } from './flow-limits.ts';
 import type { PoolHealth } from './health.ts';
 import type { Idle } from './idle.ts';
 
@@ -22,6 +23,8 @@ export interface NatTarget {
   readonly masquerade: boolean;
   /** Absent: as long as the data plane keeps flows to one machine. */
   readonly idle?: Idle;
+  /** `FlowLimit.number` of a limit of the same table. Absent: whoever comes, however many. */
+  readonly limit?: number;
 }
 
 /** Spread over a ring. Port 0 leaves the port as it is. */
@@ -34,6 +37,8 @@ export interface BalancedTarget {
   readonly masquerade: boolean;
   /** Absent: `usualIdleTimeout` for TCP, in silence. */
   readonly idle?: Idle;
+  /** As of NAT. */
+  readonly limit?: number;
 }
 
 /** The fields that are hashed to a slot of the ring. */
@@ -90,6 +95,8 @@ export interface CompiledLoadBalancer {
   readonly rules: ReadonlyMap<string, CompiledRule>;
   /** By `ringName`: only pools that a load-balancing rule uses, one ring for each probe that its rules name. */
   readonly rings: ReadonlyMap<string, Ring>;
+  /** By name of the rule, as in `rules`. */
+  readonly limits: ReadonlyMap<string, FlowLimit>;
   /** By `sourceKey`: no two load balancers have the same. Absent: none. */
   readonly outbound?: ReadonlyMap<string, OutboundEntry>;
   /** Frontend addresses that the host itself shall hold. */
@@ -139,6 +146,8 @@ export interface ForwardingTable {
   readonly localAddresses: PersistentMap<IpAddress, number>;
   /** `Ring.number` of each ring, by `LOAD_BALANCER/RING` with its `ringName`; to be kept over restarts. */
   readonly ringNumbers: PersistentMap<string, number>;
+  /** `FlowLimit.number` of each limit; to be kept over restarts. */
+  readonly limitNumbers: LimitNumbers;
 }
 
 /** The key of an endpoint: `203.0.113.1/tcp/500`. */

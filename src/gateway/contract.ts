@@ -1,5 +1,5 @@
 // What the gateway offers to the API: plain data in, plain data out; every refusal is a `Refusal`.
-import type { Counters, Finding, PlaneReport } from '../dataplane/dataplane.ts';
+import type { Counters, Finding, PlaneReport, Refusals } from '../dataplane/dataplane.ts';
 import type { LiveFlow } from '../dataplane/live-flow.ts';
 import type { RingMember } from '../forwarding/table.ts';
 import type { Mapping, MappingChanges, RangeUsage } from '../ports/mapping.ts';
@@ -20,6 +20,8 @@ export interface GatewayContract {
   mappingCounters(mappings: readonly Mapping[]): Promise<ReadonlyMap<Mapping, Counters>>;
   /** Counters of all load-balancing rules of a load balancer, by rule name. */
   ruleCounters(loadBalancer: LoadBalancer): Promise<ReadonlyMap<string, Counters>>;
+  /** What its rules with limits have refused. */
+  limitRefusals(loadBalancer: LoadBalancer): Promise<readonly LimitRefusals[]>;
   /** Counters of the members of its pools, as far as the data plane counts them. */
   memberCounters(loadBalancer: LoadBalancer): Promise<readonly MemberCounters[]>;
   /** Which ports the members of outbound rules have, and how many of them are in use now. */
@@ -124,6 +126,12 @@ export interface RuleFlows {
   readonly flows: readonly RuleFlow[];
   /** There are more. */
   readonly more: boolean;
+}
+
+export interface LimitRefusals {
+  readonly kind: 'inbound-nat' | 'load-balancing';
+  readonly rule: string;
+  readonly refusals: Refusals;
 }
 
 /** What a member has got through the load-balancing rules of its pool, since it has its address. */

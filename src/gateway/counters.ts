@@ -5,7 +5,7 @@ import { type Entry, endpointKey, type ForwardingTable, type Target } from '../f
 import type { Mapping } from '../ports/mapping.ts';
 import { transportsOf } from '../resources/address.ts';
 import type { LoadBalancer } from '../resources/model.ts';
-import type { MemberCounters } from './contract.ts';
+import type { LimitRefusals, MemberCounters } from './contract.ts';
 
 /** Absent where the kernel does not run a mapping, or its endpoint leads elsewhere by now. */
 export function mappingCounters(
@@ -28,6 +28,25 @@ export function ruleCounters(
     return [rule.name, [...found]] as const;
   });
   return sums(dataPlane, new Map(entries));
+}
+
+/** What the limits of a load balancer's rules have refused, in the order of the rules. */
+export async function limitRefusals(
+  dataPlane: DataPlane,
+  table: ForwardingTable,
+  { name }: LoadBalancer,
+): Promise<readonly LimitRefusals[]> {
+  const limits = table.loadBalancers.get(name)?.limits;
+  if (limits === undefined || limits.size === 0) return [];
+  const found = await dataPlane.refusals([...limits.values()]);
+  return [...limits].flatMap(([key, limit]) => {
+    const refusals = found.get(limit);
+    if (refusals === undefined) return [];
+    const [kind, rule = ''] = key.split('/');
+    return [
+      { kind: kind === 'nat' ? ('inbound-nat' as const) : ('load-balancing' as const), rule, refusals },
+    ];
+  });
 }
 
 /** Counters of the machines in a load balancer's rings, by pool; none where the plane does not count them. */

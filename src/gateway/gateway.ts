@@ -34,6 +34,7 @@ import type {
   FlowFilter,
   GatewayContract,
   GatewayEvent,
+  LimitRefusals,
   MemberCounters,
   OutboundFilter,
   Plan,
@@ -41,7 +42,7 @@ import type {
   Snapshot,
   Status,
 } from './contract.ts';
-import { mappingCounters, memberCounters, ruleCounters } from './counters.ts';
+import { limitRefusals, mappingCounters, memberCounters, ruleCounters } from './counters.ts';
 import { declaredFigures, probeFigures } from './declared-figures.ts';
 import { drainRows } from './drain-rows.ts';
 import { type Drains, drainsAfter, dueDrains } from './drains.ts';
@@ -205,6 +206,10 @@ export class Gateway implements GatewayContract {
 
   ruleCounters(loadBalancer: LoadBalancer): Promise<ReadonlyMap<string, Counters>> {
     return ruleCounters(this.#parts.dataPlane, this.#state.table, loadBalancer);
+  }
+
+  limitRefusals(loadBalancer: LoadBalancer): Promise<readonly LimitRefusals[]> {
+    return limitRefusals(this.#parts.dataPlane, this.#state.table, loadBalancer);
   }
 
   memberCounters(loadBalancer: LoadBalancer): Promise<readonly MemberCounters[]> {

@@ -30,7 +30,7 @@ export function stateFromRows(revision: number, rows: Iterable<Row>): State {
   const health = restoredHealth(collected.verdicts, loadBalancers);
   const drains: Drains = PersistentMap(collected.drains);
   const sources = sourcesOf({ ports, health, drains, outbound });
-  const table = compile(emptyTable(collected.rings), changed, ...sources);
+  const table = compile(emptyTable(collected.rings, collected.limits), changed, ...sources);
   return { revision, configuration, ports, outbound, table, health, drains };
 }
 
@@ -60,9 +60,10 @@ export function wayForward(
   const stored = stateFromRows(saved.revision, saved.rows);
   const names = new Set(undo.flatMap(({ kind, key }) => (kind === 'verdict' ? [] : (key[0] ?? []))));
   const changed = new Map([...names].map((name) => [name, stored.configuration.get(name)]));
-  // New rings have the numbers that were stored: given out anew, they might go to the pools in another order.
+  // New rings and limits have the numbers that were stored: given out anew, they might go to the pools in another order.
   const ringNumbers = before.ringNumbers.merge(stored.table.ringNumbers);
-  const table = compile({ ...before, ringNumbers }, changed, ...sourcesOf(stored));
+  const limitNumbers = before.limitNumbers.merge(stored.table.limitNumbers);
+  const table = compile({ ...before, ringNumbers, limitNumbers }, changed, ...sourcesOf(stored));
   return { state: { ...stored, table }, change: diff(before, table) };
 }
 
@@ -83,6 +84,7 @@ interface Collected {
   readonly ports: Map<string, Map<string, CollectedPorts>>;
   readonly blocks: CollectedBlocks;
   readonly rings: Map<string, number>;
+  readonly limits: Map<string, number>;
   readonly verdicts: Map<string, Verdict>;
   /** By `LOAD_BALANCER/POOL`. */
   readonly drains: Map<string, Map<string, Drain>>;
@@ -101,6 +103,7 @@ function collect(rows: Iterable<Row>): Collected {
     ports: new Map(),
     blocks: new Map(),
     rings: new Map(),
+    limits: new Map(),
     verdicts: new Map(),
     drains: new Map(),
   };
@@ -129,6 +132,9 @@ function collect(rows: Iterable<Row>): Collected {
         break;
       case 'ring':
         collected.rings.set(key.join('/'), Number(value));
+        break;
+      case 'limit':
+        collected.limits.set(key.join('/'), Number(value));
         break;
       case 'verdict':
         collected.verdicts.set(name, JSON.parse(value));

@@ -24,6 +24,7 @@ export function rowChanges(before: State, after: State, changed: readonly string
         yield* portRows(name, before.ports.get(name), after.ports.get(name));
         yield* outboundRows(name, before.outbound.ports.get(name), after.outbound.ports.get(name));
         yield* ringRows(name, before, after);
+        yield* limitRows(name, before, after);
         yield* drainRows(before.drains, after.drains, name);
       }
     },
@@ -193,6 +194,21 @@ function* ringRows(name: string, before: State, after: State): Iterable<RowChang
     yield {
       kind: 'ring',
       key: [name, ...splitRing(ring)],
+      before: earlier && String(earlier.number),
+      after: now && String(now.number),
+    };
+  }
+}
+
+function* limitRows(name: string, before: State, after: State): Iterable<RowChange> {
+  const was = before.table.loadBalancers.get(name)?.limits;
+  const is = after.table.loadBalancers.get(name)?.limits;
+  if (was === is) return;
+  for (const [rule, earlier, now] of differing(was, is, true)) {
+    if (earlier?.number === now?.number) continue;
+    yield {
+      kind: 'limit',
+      key: [name, ...rule.split('/')],
       before: earlier && String(earlier.number),
       after: now && String(now.number),
     };

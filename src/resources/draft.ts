@@ -72,6 +72,13 @@ export interface FlowOptionsDraft {
   readonly sourceNat?: number;
 }
 
+export interface LimitsDraft {
+  readonly allowedClients?: readonly string[];
+  readonly newFlowsPerSecond?: number;
+  readonly newFlowsBurst?: number;
+  readonly concurrentFlows?: number;
+}
+
 export interface InboundNatRuleDraft {
   readonly name?: string;
   readonly frontend?: string;
@@ -81,6 +88,7 @@ export interface InboundNatRuleDraft {
   readonly pool?: PoolTargetsDraft | null;
   readonly flow?: FlowOptionsDraft | null;
   readonly whenUnhealthy?: number;
+  readonly limits?: LimitsDraft | null;
 }
 
 export interface SingleTargetDraft {
@@ -118,4 +126,5 @@ export interface LoadBalancingRuleDraft {
   readonly noHealthyBackends?: number;
   readonly flow?: FlowOptionsDraft | null;
   readonly drainPeriod?: DurationDraft | null;
+  readonly limits?: LimitsDraft | null;
 }

@@ -11,6 +11,8 @@ export const limits = {
   rules: 10_000,
   /** In one pool. */
   members: 50_000,
+  /** That one rule allows. */
+  clientRanges: 1_000,
 } as const;
 
 /** False, and a LIMIT_EXCEEDED, when there are more than `limit`; the elements are then not worth a look. */

@@ -1,6 +1,7 @@
 // What is declared, after validation: immutable, complete (every default filled in), references checked.
 import type { Map as PersistentMap } from 'immutable';
 import type { IpAddress, Port, RuleProtocol } from './address.ts';
+import type { ClientRange } from './client-range.ts';
 
 /** One tenant's set of frontends, pools and rules; the unit that is put and deleted. */
 export interface LoadBalancer {
@@ -69,6 +70,20 @@ export interface FlowOptions {
   readonly tcpReset?: true;
 }
 
+/** Who may begin flows through a rule, and how many over all its ports; at least one of the three. */
+export interface FlowLimits {
+  /** As declared, of the frontend's family; they may overlap. Empty: everybody. */
+  readonly allowedClients: readonly ClientRange[];
+  readonly newFlows?: NewFlowLimit;
+  readonly concurrentFlows?: number;
+}
+
+export interface NewFlowLimit {
+  readonly perSecond: number;
+  /** How many may come at once after a pause. */
+  readonly burst: number;
+}
+
 /** Forwards a frontend port to one machine, or a range of ports to the machines of a pool. */
 export type InboundNatRule = SingleTargetRule | PoolRule;
 
@@ -83,6 +98,7 @@ export interface SingleTargetRule {
   readonly target: SingleTarget;
   readonly flow: FlowOptions;
   readonly whenUnhealthy: WhenUnhealthy;
+  readonly limits?: FlowLimits;
 }
 
 /** `none`: the port is set aside and nothing is forwarded. */
@@ -105,6 +121,7 @@ export interface PoolRule {
   readonly backendPort: Port;
   readonly flow: FlowOptions;
   readonly whenUnhealthy: WhenUnhealthy;
+  readonly limits?: FlowLimits;
 }
 
 /** `refuse`: nothing leads to a machine that all probes of its pool find down. Its admin state does not count. */
@@ -126,6 +143,7 @@ export interface LoadBalancingRule {
   readonly flow: FlowOptions;
   /** Milliseconds that the flows of a member may go on from when it began to drain. Absent: until they end by themselves. */
   readonly drainPeriod?: number;
+  readonly limits?: FlowLimits;
 }
 
 /** Which fields of a flow choose the member: five-tuple; both addresses; both addresses and the protocol. */

@@ -6,6 +6,7 @@ import type { LoadBalancingRule, NoHealthyBackends } from './model.ts';
 import { parseName, parseReference } from './names.ts';
 import { parseEnum, parseProtocol } from './numbers.ts';
 import { parseFlow } from './parse-flow.ts';
+import { parseFlowLimits } from './parse-flow-limits.ts';
 import { parsePortPair } from './parse-port-pair.ts';
 import type { Report } from './report.ts';
 
@@ -43,12 +44,13 @@ export function parseBalancingRule(
   const noHealthyBackends = parseNoHealthyBackends(draft, at(field, 'no_healthy_backends'), report);
   const drainPeriod = parseDrainPeriod(draft, at(field, 'drain_period'), report);
   const flow = parseFlow(draft.flow, protocol, at(field, 'flow'), report);
+  const limits = parseFlowLimits(draft.limits, at(field, 'limits'), report);
   if (name === undefined || frontend === undefined || protocol === undefined) return undefined;
   if (ports === undefined || backendPool === undefined) return undefined;
   if (sessionPersistence === undefined || noHealthyBackends === undefined || flow === undefined) {
     return undefined;
   }
-  if (drainPeriod === undefined) return undefined;
+  if (drainPeriod === undefined || limits === undefined) return undefined;
   return {
     name,
     frontend,
@@ -60,6 +62,7 @@ export function parseBalancingRule(
     noHealthyBackends,
     flow,
     ...(drainPeriod !== 'unset' && { drainPeriod }),
+    ...(limits !== 'none' && { limits }),
   };
 }
 

@@ -3,10 +3,18 @@ import type { RuleProtocol } from './address.ts';
 import type { InboundNatRuleDraft, SingleTargetDraft } from './draft.ts';
 import { at, type Field } from './field.ts';
 import { parseMachineAddress } from './machine-address.ts';
-import type { FlowOptions, InboundNatRule, SingleTarget, SingleTargetRule, WhenUnhealthy } from './model.ts';
+import type {
+  FlowLimits,
+  FlowOptions,
+  InboundNatRule,
+  SingleTarget,
+  SingleTargetRule,
+  WhenUnhealthy,
+} from './model.ts';
 import { parseName, parseReference, quoted } from './names.ts';
 import { parseEnum, parseProtocol } from './numbers.ts';
 import { parseFlow } from './parse-flow.ts';
+import { parseFlowLimits } from './parse-flow-limits.ts';
 import { parsePoolTargets } from './parse-pool-targets.ts';
 import { parsePortPair } from './parse-port-pair.ts';
 import type { Report } from './report.ts';
@@ -23,6 +31,7 @@ export function parseNatRule(
   const frontend = parseReference(draft.frontend, 'frontend', at(field, 'frontend'), report);
   const protocol = parseProtocol(draft.protocol, at(field, 'protocol'), report);
   const flow = parseFlow(draft.flow, protocol, at(field, 'flow'), report);
+  const limits = parseFlowLimits(draft.limits, at(field, 'limits'), report);
   const unhealthyField = at(field, 'when_unhealthy');
   const unhealthy = parseEnum(whenUnhealthy, draft.whenUnhealthy, 'when_unhealthy', unhealthyField, report);
   const kind = parseKind(draft, protocol, field, report);
@@ -32,7 +41,15 @@ export function parseNatRule(
   }
   if (name === undefined || frontend === undefined || protocol === undefined) return undefined;
   if (flow === undefined || kind === undefined || unhealthy === undefined) return undefined;
-  const head: Head = { name, frontend, protocol, flow, whenUnhealthy: unhealthy };
+  if (limits === undefined) return undefined;
+  const head: Head = {
+    name,
+    frontend,
+    protocol,
+    flow,
+    whenUnhealthy: unhealthy,
+    ...(limits !== 'none' && { limits }),
+  };
   return { ...head, ...kind };
 }
 
@@ -42,6 +59,7 @@ interface Head {
   readonly protocol: RuleProtocol;
   readonly flow: FlowOptions;
   readonly whenUnhealthy: WhenUnhealthy;
+  readonly limits?: FlowLimits;
 }
 
 type Kind<Rule> = Rule extends InboundNatRule ? Omit<Rule, keyof Head> : never;

@@ -1,5 +1,6 @@
 // What rules name must exist and be of one address family with the frontend, whichever way it came into the request.
 import { familyOf, type IpAddress } from './address.ts';
+import { rangeFamily } from './client-range.ts';
 import { at, type Field } from './field.ts';
 import type { PoolEdit } from './member-edits.ts';
 import type {
@@ -174,6 +175,7 @@ function checkRule(
     report(at(field, 'frontend'), 'REFERENCE_UNKNOWN', `${fault}: declare it or name another`);
   }
   const frontend = scope.frontends.get(rule.frontend);
+  checkClients(rule, frontend, at(field, 'limits'), report);
   if (isSingle(rule)) {
     checkTarget(rule.target, rule.name, frontend, at(field, 'single'), parsed, scope, report);
     return;
@@ -228,6 +230,22 @@ function checkFamily(
   if (frontend === undefined || familyOf(frontend.address) === familyOf(address)) return;
   const joined = `rule ${rule} joins frontend ${frontend.address} to ${address}`;
   report(field, 'FAMILY_MISMATCH', `${joined}: both must be IPv4, or both IPv6`);
+}
+
+function checkClients(
+  { name, limits }: InboundNatRule | LoadBalancingRule,
+  frontend: Frontend | undefined,
+  field: Field,
+  report: Report,
+): void {
+  if (frontend === undefined) return;
+  const family = familyOf(frontend.address);
+  for (const [index, range] of (limits?.allowedClients ?? []).entries()) {
+    if (rangeFamily(range) === family) continue;
+    const fault = `rule ${name} allows ${range} at frontend ${frontend.address}`;
+    const remedy = `give ranges of IPv${family}, as its clients have`;
+    report(at(field, 'allowed_clients', index), 'FAMILY_MISMATCH', `${fault}: ${remedy}`);
+  }
 }
 
 function reportUnknownPool(loadBalancer: string, pool: string, field: Field, report: Report): void {

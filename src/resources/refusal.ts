@@ -17,6 +17,8 @@ export const reasons = {
   ADDRESS_DUPLICATE: 'invalid',
   /** A number outside the range that the description names. */
   VALUE_OUT_OF_RANGE: 'invalid',
+  /** Not a prefix of IPv4 or IPv6 addresses with its host bits zero. */
+  CLIENT_RANGE_INVALID: 'invalid',
   /** A probe's path that cannot stand in a request. */
   PATH_INVALID: 'invalid',
   /** An enum value that this version does not know. */

@@ -14,6 +14,8 @@ export type RowKind =
   | 'outbound'
   /** [load balancer, pool, probe and way out] → the ring number */
   | 'ring'
+  /** [load balancer, nat or lb, rule] → the number of the rule's limits */
+  | 'limit'
   /** [load balancer, pool, member id] → since when it drains, and which drain periods have passed */
   | 'drain'
   /** [target of health probes] → the last verdict on it; belongs to no revision */

@@ -7,6 +7,7 @@ import type {
   FlowFilter,
   GatewayContract,
   GatewayEvent,
+  LimitRefusals,
   MappingFilter,
   MemberCounters,
   OutboundFilter,
@@ -21,7 +22,13 @@ import type { OutboundMember } from '../../gateway/outbound-members.ts';
 import type { Mapping, RangeUsage } from '../../ports/mapping.ts';
 import { type IpAddress, parseAddress } from '../../resources/address.ts';
 import type { ChangeSetDraft, LoadBalancerDraft } from '../../resources/draft.ts';
-import type { Configuration, LoadBalancer, PoolRule } from '../../resources/model.ts';
+import type {
+  Configuration,
+  InboundNatRule,
+  LoadBalancer,
+  LoadBalancingRule,
+  PoolRule,
+} from '../../resources/model.ts';
 import { refuseIfAny, type Violation } from '../../resources/refusal.ts';
 
 const since = Date.UTC(2024, 0, 2, 3, 4, 5, 678);
@@ -114,6 +121,23 @@ export class FakeGateway implements GatewayContract {
 
   async ruleCounters({ loadBalancingRules }: LoadBalancer): Promise<ReadonlyMap<string, Counters>> {
     return new Map(loadBalancingRules.map(({ name }) => [name, { packets: 3, bytes: 2, flows: 1 }]));
+  }
+
+  async limitRefusals({
+    inboundNatRules,
+    loadBalancingRules,
+  }: LoadBalancer): Promise<readonly LimitRefusals[]> {
+    const refusals = { byClient: 1, byRate: 2, byConcurrency: 3 };
+    const limited = (rules: readonly (InboundNatRule | LoadBalancingRule)[]) =>
+      rules.filter((rule) => rule.limits !== undefined);
+    return [
+      ...limited(inboundNatRules).map(({ name: rule }) => ({ kind: 'inbound-nat' as const, rule, refusals })),
+      ...limited(loadBalancingRules).map(({ name: rule }) => ({
+        kind: 'load-balancing' as const,
+        rule,
+        refusals,
+      })),
+    ];
   }
 
   async memberCounters(loadBalancer: LoadBalancer): Promise<readonly MemberCounters[]> {

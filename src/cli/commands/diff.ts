@@ -96,7 +96,8 @@ async function listPresent(
     return await collectLoadBalancers(client.listLoadBalancers({ name: only }, reading));
   } catch (error) {
     const unknown = error instanceof Error && 'reason' in error && error.reason === 'NOT_FOUND';
-    if (unknown) return { revision: 0, loadBalancers: [], ruleCounters: [], memberCounters: [] };
+    if (unknown)
+      return { revision: 0, loadBalancers: [], ruleCounters: [], memberCounters: [], limitCounters: [] };
     throw error;
   }
 }

@@ -18,7 +18,7 @@ export function addGetLoadBalancers(get: Command, context: Context): void {
       'after',
       `
 -o wide adds addresses, members and what the load-balancing rules have forwarded (with
-NAME also to which member, where the data plane counts that);
+NAME also to which member, where the data plane counts that, and what limits refused);
 -o yaml can be edited and given to \`penstock apply -f\`.
 
 Examples:

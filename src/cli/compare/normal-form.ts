@@ -70,6 +70,11 @@ function rewrite(type: string, message: Record<string, Json>): JsonObject {
       }
       break;
     }
+    case 'Limits':
+      if (message.newFlowsBurst === message.newFlowsPerSecond) delete message.newFlowsBurst;
+      if (message.allowedClients !== undefined && isList(message.allowedClients))
+        message.allowedClients = message.allowedClients.map(normalRange);
+      break;
     case 'Probe':
       if (message.interval === '5s') delete message.interval;
       if (message.threshold === 1) delete message.threshold;
@@ -77,6 +82,12 @@ function rewrite(type: string, message: Record<string, Json>): JsonObject {
     default:
   }
   return message;
+}
+
+function normalRange(range: Json): Json {
+  if (typeof range !== 'string') return range;
+  const [address = '', ...length] = range.split('/');
+  return [normalAddress(address), ...length].join('/');
 }
 
 function normalAddress(text: string): string {

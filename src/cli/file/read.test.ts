@@ -299,7 +299,7 @@ const wrong: readonly (readonly [string, string, readonly string[]])[] = [
     'a field beside loadBalancers',
     'loadBalancers:\n- name: a\nfrontends: []\n',
     [
-      '3 frontends: unknown field; a ListLoadBalancersResponse has revision, loadBalancers, ruleCounters, memberCounters',
+      '3 frontends: unknown field; a ListLoadBalancersResponse has revision, loadBalancers, ruleCounters, memberCounters, limitCounters',
     ],
   ],
   ['an alias to nothing', 'name: *gone\n', ['1 name: *gone names no anchor above it']],

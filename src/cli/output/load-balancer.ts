@@ -12,6 +12,13 @@ type RuleCounters = Answer<'RuleCounters'>;
 
 const number = (title: string): Column => ({ title, align: 'right' });
 const counterColumns: readonly Column[] = [number('PACKETS'), number('TRAFFIC'), number('FLOWS')];
+const limitColumns: readonly Column[] = [
+  { title: 'RULE WITH LIMITS' },
+  { title: 'KIND' },
+  number('REFUSED CLIENTS'),
+  number('OVER RATE'),
+  number('OVER CONCURRENCY'),
+];
 /** Machines of a pool that a table names; `wide` names all. */
 const membersShown = 10;
 
@@ -55,7 +62,7 @@ function sumCells({ name }: LoadBalancer, all: readonly RuleCounters[]): readonl
 export function writeLoadBalancer(
   out: Channel,
   loadBalancer: LoadBalancer,
-  counters: Pick<Listed, 'ruleCounters' | 'memberCounters'>,
+  counters: Pick<Listed, 'ruleCounters' | 'memberCounters' | 'limitCounters'>,
   wide: boolean,
 ): void {
   const addresses = new Map(loadBalancer.frontends.map(({ name, address }) => [name, address]));
@@ -114,6 +121,9 @@ export function writeLoadBalancer(
         rule.portsPerMember === 0 ? 'by the pool’s size' : count(rule.portsPerMember),
       ]),
     );
+  }
+  if (wide && counters.limitCounters.length > 0) {
+    section(out, 'limits', limitColumns, counters.limitCounters.map(limitCells));
   }
   if (!wide || counters.memberCounters.length === 0) return;
   section(
@@ -178,6 +188,17 @@ function natRuleCells(
 function frontendText(address: string, port: number, protocol: number): string {
   const place = port === 0 ? `${address} (all ports)` : endpoint(address, port);
   return protocol === 0 ? place : `${place}/${protocolName(protocol)}`;
+}
+
+function limitCells(one: Answer<'LimitCounters'>): readonly string[] {
+  const isNat = one.rule === 'inboundNatRule';
+  return [
+    plainText((isNat ? one.inboundNatRule : one.loadBalancingRule) ?? ''),
+    isNat ? 'inbound NAT' : 'load-balancing',
+    count(one.refusedByClient),
+    count(one.refusedByRate),
+    count(one.refusedByConcurrency),
+  ];
 }
 
 function ruleCells(rule: string, counters: readonly RuleCounters[]): readonly string[] {

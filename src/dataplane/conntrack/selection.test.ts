@@ -87,7 +87,7 @@ describe('collectSuspects', () => {
     suspects.add(flow(front, 501, '10.0.0.1', 0x50000000), () => 'no entry');
     const entries = [nat(at, '10.0.0.1', 80), balanced(endpoint(front, 'udp', 500), 7, 80)];
     const rings = [ring(7, ['10.0.0.1'], 1021, { '10.0.0.1': { eligible: false } })];
-    const stale = await suspects.stale({ entries: () => entries, rings, outbound: [] });
+    const stale = await suspects.stale({ entries: () => entries, rings, outbound: [], limits: [] });
     expect(stale.toSorted()).toEqual([
       'no entry',
       'old port',
@@ -151,7 +151,9 @@ describe('outbound flows', () => {
     const suspects = collectSuspects<string>(marks);
     for (const [name, each] of Object.entries(known)) suspects.add(each, () => name);
     const stale = async (last: number) =>
-      (await suspects.stale({ entries: () => [], rings: [], outbound: [{ ...entry, last }] })).toSorted();
+      (
+        await suspects.stale({ entries: () => [], rings: [], limits: [], outbound: [{ ...entry, last }] })
+      ).toSorted();
     expect(await stale(40_007)).toEqual(['another block', 'another frontend']);
     expect(await stale(40_003)).toEqual(['another block', 'another frontend', 'last']);
   });

@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { FlowSelector } from '../../forwarding/change.ts';
 import type { Endpoint, OutboundEntry } from '../../forwarding/table.ts';
 import { familyOf, type IpAddress, type Transport } from '../../resources/address.ts';
+import { bitsTest, type ClientRange } from '../../resources/client-range.ts';
 import { attribute, u32 } from '../netlink/netlink.ts';
 import { addressBytes } from './address.ts';
 import {
@@ -108,6 +109,9 @@ export function kernelFilters(selection: FlowSelection, marks: FlowMarks): reado
       const made = filter(machine, [], original, { destination: addressBytes(machine) });
       return [{ ...made, exact: false }];
     }
+    case 'clients':
+      // Not even a mask of addresses could say who is not among several ranges.
+      return [{ ...allFlows(marks), exact: false }];
     case 'knocking': {
       const { endpoint } = selection;
       // With the port, because an endpoint may lead to another port of its own address; the kernel reads no port without
@@ -139,6 +143,7 @@ export async function flowTest(
   const nat = new Set<string>();
   const endpoints = new Set<string>();
   const knocking = new Set<string>();
+  const clients = new Map<string, ClientTest>();
   const members = new Map<string, boolean>();
   const unanswered = new Set<string>();
   const outbound = new Map<string, { readonly first: number; readonly last: number }[]>();
@@ -163,6 +168,11 @@ export async function flowTest(
       case 'outbound': {
         const key = `${sourceText(selection.entry)}/${outboundMark(selection.entry, marks)}`;
         outbound.set(key, [...(outbound.get(key) ?? []), selection]);
+        break;
+      }
+      case 'clients': {
+        const test = clientTest(selection.allowed);
+        for (const { endpoint } of selection.entries.values()) clients.set(endpointText(endpoint), test);
         break;
       }
       case 'ring-member': {
@@ -192,7 +202,7 @@ export async function flowTest(
     const through = isAnyPort(mark, marks) ? onAnyPort : onPort;
     if (nat.has(`${through}/${reply.source}`) && mayBeNat(mark, marks)) return true;
     if (!isOurs(mark, marks)) return false;
-    if (endpoints.has(through)) return true;
+    if (endpoints.has(through) || clients.get(through)?.(original.source) === false) return true;
     const udpOnly = members.get(`${mark & ringMask}/${reply.source}`);
     return udpOnly !== undefined && (!udpOnly || original.protocol === protocols.udp);
   };
@@ -271,6 +281,14 @@ export function outboundText(original: Tuple, reply: Tuple): string {
 /** The address in hexadecimal, the protocol's number, and the port. */
 export function endpointText({ address, transport, port }: Endpoint): string {
   return `${hex(address)}/${protocols[transport]}/${port}`;
+}
+
+/** Whether a client's address, as flows have it, is allowed. */
+export type ClientTest = (address: string) => boolean;
+
+export function clientTest(allowed: readonly ClientRange[]): ClientTest {
+  const test = bitsTest(allowed);
+  return (address) => test(address.length === 8 ? 4 : 6, BigInt(`0x${address}`));
 }
 
 /** The address as the kernel's flows are read: hexadecimal. */

@@ -1,7 +1,10 @@
 // After a whole table was loaded: which of the flows from before does it not allow?
 import { setImmediate } from 'node:timers/promises';
+import type { FlowLimit } from '../../forwarding/flow-limits.ts';
 import type { Entry, OutboundEntry, Ring } from '../../forwarding/table.ts';
 import {
+  type ClientTest,
+  clientTest,
   endpointText,
   type Flow,
   type FlowMarks,
@@ -20,6 +23,7 @@ export interface LiveTable {
   entries(): Iterable<Entry>;
   readonly rings: Iterable<Ring>;
   readonly outbound: Iterable<OutboundEntry>;
+  readonly limits: Iterable<FlowLimit>;
 }
 
 /** Collects the flows that may be stale, and then compares them with the table: memory grows with the flows, not the table. */
@@ -59,10 +63,11 @@ export function collectSuspects<Name>(marks: FlowMarks): Suspects<Name> {
         push(knocking, `${address}/0`, suspect);
       }
     },
-    async stale({ entries, rings, outbound }) {
+    async stale({ entries, rings, outbound, limits }) {
       const doomed = new Set<Name>();
       if (ours.size + knocking.size + outwards.size === 0) return [];
       const members = memberTest(rings);
+      const clients = new Map(Array.from(limits, ({ number, allowed }) => [number, testOf(allowed)]));
       const live = new Set<Name>();
       let count = 0;
       for (const entry of entries()) {
@@ -71,7 +76,8 @@ export function collectSuspects<Name>(marks: FlowMarks): Suspects<Name> {
         const key = endpointText(entry.endpoint);
         for (const { name } of knocking.get(key) ?? []) doomed.add(name);
         for (const { flow, name } of ours.get(key) ?? []) {
-          if (allows(entry, flow, members)) live.add(name);
+          const isAllowed = clients.get(entry.target.limit ?? 0) ?? everybody;
+          if (allows(entry, flow, members) && isAllowed(flow.original.source)) live.add(name);
         }
       }
       for (const entry of outwards.size === 0 ? [] : outbound) {
@@ -94,6 +100,12 @@ function allows({ endpoint, target }: Entry, { original, reply, mark }: Flow, me
   return target.kind === 'balanced'
     ? ringOf(mark) === target.ring && members(target.ring, reply.source, original.protocol)
     : ringOf(mark) === 0 && reply.source === hex(target.address);
+}
+
+const everybody: ClientTest = () => true;
+
+function testOf(allowed: FlowLimit['allowed']): ClientTest {
+  return allowed.length === 0 ? everybody : clientTest(allowed);
 }
 
 type MemberTest = (ring: number, address: string, protocol: number) => boolean;

@@ -15,6 +15,8 @@ export interface Element {
   readonly key: readonly Atom[];
   /** Absent in sets. */
   readonly value?: readonly Atom[] | { readonly jump: string };
+  /** Of an element that keeps count of something by itself, such as `ct count over 5`; only in text. */
+  readonly statement?: string;
 }
 
 /** Part of a transaction. For `delete` the values do not matter. */
@@ -70,7 +72,9 @@ export function* textCommands(operations: Iterable<Operation>): Generator<string
   if (verb !== undefined) yield ' }\n';
 }
 
-function jsonElement(verb: Operation['verb'], { key, value }: Element): string {
+function jsonElement(verb: Operation['verb'], { key, value, statement }: Element): string {
+  // It would be left out without a word.
+  if (statement !== undefined) throw new RangeError(`nft reads no ${statement} from JSON`);
   if (verb === 'delete' || value === undefined) return jsonTuple(key);
   return `[${jsonTuple(key)},${'jump' in value ? `{"jump":{"target":"${value.jump}"}}` : jsonTuple(value)}]`;
 }
@@ -90,8 +94,9 @@ function textAtom(atom: Atom): string | number {
   return typeof atom === 'object' ? `${atom.first}-${atom.last}` : atom;
 }
 
-function textElement(verb: Operation['verb'], { key, value }: Element): string {
+function textElement(verb: Operation['verb'], { key, value, statement }: Element): string {
   const left = key.map(textAtom).join(' . ');
-  if (verb === 'delete' || value === undefined) return left;
+  if (verb === 'delete') return left;
+  if (value === undefined) return statement === undefined ? left : `${left} ${statement}`;
   return `${left} : ${'jump' in value ? `jump ${value.jump}` : value.map(textAtom).join(' . ')}`;
 }

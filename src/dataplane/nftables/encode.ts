@@ -1,10 +1,12 @@
 // From the forwarding table to the elements that carry it out. Pure: no kernel, no process.
 import type { Change, RingChange } from '../../forwarding/change.ts';
+import type { FlowLimit } from '../../forwarding/flow-limits.ts';
 import type { Entry, ForwardingTable, OutboundEntry, Ring, RingMember } from '../../forwarding/table.ts';
 import { familyOf, type IpAddress, type Transport } from '../../resources/address.ts';
 import type { Element, Operation } from './element.ts';
+import { limitElements, limitOperations } from './limit-elements.ts';
 import { affinities, affinityNumber, flowClass, hashChain } from './skeleton.ts';
-import { timeoutChain } from './timeouts.ts';
+import { beginningChain } from './timeouts.ts';
 
 /** IANA protocol numbers. */
 export const protocolNumber: Readonly<Record<Transport, number>> = { tcp: 6, udp: 17 };
@@ -13,9 +15,11 @@ export const protocolNumber: Readonly<Record<Transport, number>> = { tcp: 6, udp
 const ringBits = 24;
 
 /** The elements of one entry. */
-export function entryElements({ endpoint, target }: Entry): readonly Element[] {
+export function entryElements(entry: Entry): readonly Element[] {
+  const { endpoint, target } = entry;
   const family = familyOf(endpoint.address);
   const protocol = protocolNumber[endpoint.transport];
+  const beginning = beginningChain(entry);
   const elements: Element[] = [];
   if (endpoint.port === 0) {
     const key = [endpoint.address, protocol];
@@ -33,10 +37,8 @@ export function entryElements({ endpoint, target }: Entry): readonly Element[] {
       );
     }
     if (target.masquerade) elements.push({ set: `masq_any${family}`, key });
-    if (target.idle) {
-      const value = { jump: timeoutChain(endpoint.transport, target.idle) };
-      elements.push({ set: `idle_any${family}`, key, value });
-    }
+    if (beginning !== undefined) elements.push({ set: `idle_any${family}`, key, value: { jump: beginning } });
+    if (target.limit !== undefined) elements.push({ set: `limit_any${family}`, key, value: [target.limit] });
     return elements;
   }
   const key = [endpoint.address, protocol, endpoint.port];
@@ -55,10 +57,8 @@ export function entryElements({ endpoint, target }: Entry): readonly Element[] {
     );
   }
   if (target.masquerade) elements.push({ set: `masq${family}`, key });
-  if (target.idle) {
-    const value = { jump: timeoutChain(endpoint.transport, target.idle) };
-    elements.push({ set: `idle${family}`, key, value });
-  }
+  if (beginning !== undefined) elements.push({ set: `idle${family}`, key, value: { jump: beginning } });
+  if (target.limit !== undefined) elements.push({ set: `limit${family}`, key, value: [target.limit] });
   return elements;
 }
 
@@ -122,6 +122,7 @@ export function* changeOperations(change: Change): Generator<Operation> {
   for (const { before } of change.outbound ?? [])
     if (before !== undefined) yield* all('delete', outboundElements(before));
   for (const address of change.backendsRemoved) yield { verb: 'delete', element: backendElement(address) };
+  for (const limit of change.limits) yield* limitOperations(limit);
   for (const ring of change.rings) yield* ringOperations(ring);
   for (const address of change.backendsAdded) yield { verb: 'add', element: backendElement(address) };
   for (const { after } of change.outbound ?? [])
@@ -134,8 +135,8 @@ export function* changeOperations(change: Change): Generator<Operation> {
  * True where the guard may drop flows after the change that it let pass before: something live goes, be it that something
  * else comes in its place.
  */
-export function cutsFlows({ removed, replaced, rings }: Change): boolean {
-  if (removed.length > 0 || replaced.length > 0) return true;
+export function cutsFlows({ removed, replaced, rings, ending }: Change): boolean {
+  if (removed.length > 0 || replaced.length > 0 || ending.some(({ kind }) => kind === 'clients')) return true;
   return rings.some(({ before, after }) => {
     if (before === undefined) return false;
     if (after === undefined || after.family !== before.family) return true;
@@ -161,9 +162,15 @@ export function* tableOutbound(table: ForwardingTable): Generator<OutboundEntry>
   for (const loadBalancer of table.loadBalancers.values()) yield* loadBalancer.outbound?.values() ?? [];
 }
 
+/** Every limit of a table. */
+export function* tableLimits(table: ForwardingTable): Generator<FlowLimit> {
+  for (const loadBalancer of table.loadBalancers.values()) yield* loadBalancer.limits.values();
+}
+
 /** Every element of a table, set by set as far as that is cheap: entries, then rings, then backends. */
 export function* tableElements(table: ForwardingTable): Generator<Element> {
   for (const entry of tableEntries(table)) yield* entryElements(entry);
+  for (const limit of tableLimits(table)) yield* limitElements(limit);
   for (const ring of tableRings(table)) yield* ringElements(ring);
   for (const entry of tableOutbound(table)) yield* outboundElements(entry);
   for (const address of table.backends.keys()) yield backendElement(address);

@@ -15,6 +15,7 @@ import {
 } from '../netlink/netlink.ts';
 import { NetlinkError, type NetlinkSocket, openNetlinkSocket } from '../netlink/socket.ts';
 import { fastRuleCount, fastTableName } from './fast-table.ts';
+import { passingSets } from './limit-chains.ts';
 import { ruleCount, setDefinitions, shapeVersion, tableName } from './skeleton.ts';
 import { type KernelStamp, readStamp } from './stamp.ts';
 import { timeoutPrefix } from './timeouts.ts';
@@ -78,7 +79,8 @@ export function readShape(socket: NetlinkSocket): Shape {
     const name = name0(found.get(2));
     sets.add(name);
     const count = found.get(20);
-    if (count !== undefined && !name.startsWith('__')) elements.set(name, count.readUInt32BE());
+    if (count !== undefined && !name.startsWith('__') && !passingSets.has(name))
+      elements.set(name, count.readUInt32BE());
   });
   let rules = 0;
   ask(socket, message.getRule, flags.dump, [table], ({ body }) => {
@@ -104,6 +106,7 @@ export async function countElements(most: number): Promise<ReadonlyMap<string, n
   const socket = await openNetlinkSocket();
   try {
     for (const { name } of setDefinitions) {
+      if (passingSets.has(name)) continue;
       const sequence = socket.nextSequence();
       const type = subsystem | message.getSetElement;
       const query = request(type, NFPROTO_INET, flags.dump, sequence, ...setOf(name));

@@ -12,6 +12,8 @@ export interface LoadContext {
   run(operations: Iterable<Operation>): Promise<Outcome>;
   /** All of the table's; read twice where two programs share the work. */
   elements(): Iterable<Element>;
+  /** `text` where there are elements that JSON cannot say. */
+  readonly language: 'json' | 'text';
   /** Chains for idle timeouts that the elements lead to. */
   readonly timeouts: ReadonlySet<string>;
   /** Completes the skeleton by what nft cannot say. */
@@ -30,13 +32,13 @@ const openGate: readonly Element[] = Object.values(protocolNumber).map((number) 
  * transaction opens the gate and stamps. Nothing is forwarded before that, and nothing is left if any of it fails.
  */
 export async function loadFresh(context: LoadContext): Promise<Outcome> {
-  const { scratch, stamp } = context;
+  const { stamp } = context;
   const skeleton = await runNft(['-f', '-'], wholeSkeleton(context));
   if (skeleton.kind !== 'done') return skeleton;
   const completed = context.complete();
   const outcome =
     completed.kind === 'done'
-      ? await fill(scratch, context.elements, () => context.run(additions([...openGate, stamp])))
+      ? await fill(context, () => context.run(additions([...openGate, stamp])))
       : completed;
   if (outcome.kind === 'refused') await runNft(['delete', 'table', 'inet', tableName]);
   return outcome;
@@ -55,17 +57,14 @@ export async function replaceEmpty(context: LoadContext, stampBefore: Element): 
   return outcome;
 }
 
-async function fill(
-  scratch: string,
-  elements: () => Iterable<Element>,
-  finish: () => Promise<Outcome>,
-): Promise<Outcome> {
-  const first = await writeHalf(scratch, bySet(elements(), guarding));
+async function fill(context: LoadContext, finish: () => Promise<Outcome>): Promise<Outcome> {
+  const { elements } = context;
+  const first = await writeHalf(context, bySet(elements(), guarding));
   if ('kind' in first) return first;
   // The first program works while the second's file is written.
   const running = first.run();
   const second = await writeHalf(
-    scratch,
+    context,
     bySet(elements(), (set) => !guarding(set)),
   );
   const outcomes = await Promise.all([running, 'kind' in second ? second : second.run()]);
@@ -75,10 +74,13 @@ async function fill(
   return finish();
 }
 
-async function writeHalf(scratch: string, elements: Iterable<Element>): Promise<BulkFile | Outcome> {
-  const file = await createBulkFile(scratch, 'json');
+async function writeHalf(
+  { scratch, language }: LoadContext,
+  elements: Iterable<Element>,
+): Promise<BulkFile | Outcome> {
+  const file = await createBulkFile(scratch, language);
   try {
-    await file.write(jsonFile(elements));
+    await file.write(language === 'json' ? jsonFile(elements) : textCommands(additions(elements)));
     return file;
   } catch (error) {
     await file.discard();
@@ -94,9 +96,15 @@ function wholeSkeleton({ timeouts }: LoadContext): string {
  * Where this version's table stands: its sets are emptied and filled in one transaction, and flows go on. The chains for
  * timeouts must stand.
  */
-export async function replaceContent({ scratch, elements, stamp }: LoadContext): Promise<Outcome> {
-  const file = await createBulkFile(scratch, 'json');
+export async function replaceContent(context: LoadContext): Promise<Outcome> {
+  const { scratch, elements, stamp, language } = context;
+  const file = await createBulkFile(scratch, language);
   try {
+    if (language === 'text') {
+      await file.write(setDefinitions.map(({ kind, name }) => `flush ${kind} inet ${tableName} ${name}\n`));
+      await file.write(textCommands(additions(everything(elements(), stamp))));
+      return await file.run();
+    }
     await file.write(['{"nftables":[']);
     for (const { kind, name } of setDefinitions) {
       await file.write([

@@ -1,6 +1,7 @@
 // The data plane over nftables: constant rules, and each change one transaction on their sets and maps.
 import type { Logger } from 'pino';
 import type { Change } from '../../forwarding/change.ts';
+import type { FlowLimit } from '../../forwarding/flow-limits.ts';
 import type { Entry, ForwardingTable, RingMember } from '../../forwarding/table.ts';
 import { type FlowDeletion, type Flows, flowsOver } from '../conntrack/flows.ts';
 import { listTracked } from '../conntrack/list.ts';
@@ -13,6 +14,7 @@ import {
   type Finding,
   type KernelState,
   type PlaneReport,
+  type Refusals,
   type Stamp,
   type Verdict,
 } from '../dataplane.ts';
@@ -29,6 +31,7 @@ import {
   cutsFlows,
   tableElements,
   tableEntries,
+  tableLimits,
   tableOutbound,
   tableRings,
 } from './encode.ts';
@@ -39,6 +42,7 @@ import { countElements, readGeneration, readKernelStamp, readShape, type Shape }
 import { loadFresh, replaceContent, replaceEmpty, replaceTable } from './load.ts';
 import { addOutboundRule } from './outbound-rule.ts';
 import { probeFlows, probeNft, probeRuleset } from './probe.ts';
+import { limitRefusals } from './refusals.ts';
 import { prepareScratch } from './scratch.ts';
 import { type Outcome, type Session, startSession } from './session.ts';
 import { flowClass, tableName } from './skeleton.ts';
@@ -206,6 +210,7 @@ export class NftablesDataPlane implements DataPlane {
         scratch,
         elements: () => tableElements(table),
         timeouts,
+        language: languageFor(tableLimits(table)),
         run: (all: Iterable<Operation>) => this.#transact(all),
         complete: () => addOutboundRule(questions),
         stamp: stampElement(next),
@@ -247,7 +252,10 @@ export class NftablesDataPlane implements DataPlane {
       await this.#prepareTimeouts(timeouts);
       const known = readGeneration(questions) === this.#generation;
       const growth = new Map<string, number>();
-      const outcome = await this.#transact(counted(operations(change, previous, next), growth));
+      const outcome = await this.#transact(
+        counted(operations(change, previous, next), growth),
+        languageFor(change.limits),
+      );
       this.#conclude(outcome, next);
       for (const [set, more] of growth) this.#elements?.set(set, (this.#elements.get(set) ?? 0) + more);
       const generation = readGeneration(questions);
@@ -264,6 +272,7 @@ export class NftablesDataPlane implements DataPlane {
       scratch,
       elements: () => additionsOf(change),
       timeouts: chainsOf(entriesOf(change)),
+      language: languageFor(change.limits),
       run: (all: Iterable<Operation>) => this.#transact(all),
       complete: () => addOutboundRule(questions),
       stamp: stampElement(next),
@@ -279,6 +288,10 @@ export class NftablesDataPlane implements DataPlane {
 
   async counters(entries: readonly Entry[]): Promise<ReadonlyMap<Entry, Counters>> {
     return await entryCounters(this.#open().questions, entries);
+  }
+
+  async refusals(limits: readonly FlowLimit[]): Promise<ReadonlyMap<FlowLimit, Refusals>> {
+    return await limitRefusals(this.#open().questions, limits);
   }
 
   /** None: a ring is a map from slots to addresses, and the element that counts its traffic is the rule's. */
@@ -438,7 +451,7 @@ export class NftablesDataPlane implements DataPlane {
       begun + Math.max(idleInterval, (performance.now() - begun) * idleShare) - idleInterval / 2;
   }
 
-  async #transact(all: Iterable<Operation>): Promise<Outcome> {
+  async #transact(all: Iterable<Operation>, language: 'json' | 'text' = 'json'): Promise<Outcome> {
     const { session, talks, scratch } = this.#open();
     const rest = all[Symbol.iterator]();
     const first: Operation[] = [];
@@ -448,13 +461,14 @@ export class NftablesDataPlane implements DataPlane {
       if (done) complete = true;
       else first.push(value);
     }
-    if (complete && first.length <= toldOperations) {
+    if (complete && language === 'json' && first.length <= toldOperations) {
       return session.run([...jsonCommands(first)].join('').replaceAll('\n', ''));
     }
-    const file = await createBulkFile(scratch, complete ? 'text' : 'json');
+    const inText = complete || language === 'text';
+    const file = await createBulkFile(scratch, inText ? 'text' : 'json');
     try {
-      if (complete) await file.write(textCommands(grouped(first)));
-      else await file.write(jsonFile(grouped(chain(first, rest))));
+      const grouping = grouped(complete ? first : chain(first, rest));
+      await file.write(inText ? textCommands(grouping) : jsonFile(grouping));
     } catch (error) {
       await file.discard();
       throw new CommitFailed('the transaction could not be written', String(error));
@@ -576,6 +590,7 @@ export class NftablesDataPlane implements DataPlane {
           await this.#held?.flows.endStale({
             entries: () => tableEntries(table),
             rings: tableRings(table),
+            limits: tableLimits(table),
             outbound: tableOutbound(table),
           });
         this.#comparing = false;
@@ -593,6 +608,11 @@ export class NftablesDataPlane implements DataPlane {
     this.#turn = result.catch(() => {});
     return result;
   }
+}
+
+/** JSON, unless there are limits, whose elements it cannot say. */
+function languageFor(limits: Iterable<unknown>): 'json' | 'text' {
+  return limits[Symbol.iterator]().next().done === true ? 'json' : 'text';
 }
 
 /** Those that are there after it and were not as they are. */

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { Affinity, RingSize } from '../../forwarding/table.ts';
 import type { Family } from '../../resources/address.ts';
+import { familyLimitSets, limitedRules, limitSets, refusingChains } from './limit-chains.ts';
 import { usualTimeout, usualTimeoutText } from './timeouts.ts';
 
 export const tableName = 'penstock';
@@ -45,6 +46,8 @@ export interface SetDefinition {
   readonly name: string;
   readonly type: string;
   readonly counted: boolean;
+  /** What else the definition says, such as flags. */
+  readonly more?: string;
 }
 
 interface ChainDefinition {
@@ -63,11 +66,17 @@ const gateSet: SetDefinition = { kind: 'set', name: 'gate', type: 'inet_proto', 
 export const setDefinitions: readonly SetDefinition[] = [
   stampMap,
   gateSet,
+  ...limitSets,
   ...familySets(4),
   ...familySets(6),
 ];
 
-const chains: readonly ChainDefinition[] = [...familyChains(4), ...familyChains(6), ...hookChains()];
+const chains: readonly ChainDefinition[] = [
+  ...refusingChains,
+  ...familyChains(4),
+  ...familyChains(6),
+  ...hookChains(),
+];
 
 /** How many rules the kernel lists while nobody has touched them. */
 export const ruleCount = chains.reduce((sum, chain) => sum + chain.rules.length, outboundRules);
@@ -79,7 +88,8 @@ export const shapeVersion = createHash('sha256').update(skeletonText(tableName))
 export function skeletonText(table: string): string {
   const lines = [`table inet ${table} {`, `  ${usualTimeoutText}`];
   for (const set of setDefinitions) {
-    lines.push(`  ${set.kind} ${set.name} { type ${set.type};${set.counted ? ' counter;' : ''} }`);
+    const more = `${set.counted ? ' counter;' : ''}${set.more ? ` ${set.more}` : ''}`;
+    lines.push(`  ${set.kind} ${set.name} { type ${set.type};${more} }`);
   }
   for (const chain of chains) {
     lines.push(`  chain ${chain.name} {`);
@@ -129,6 +139,7 @@ function familySets(family: Family): readonly SetDefinition[] {
     map('outbound_mark', `${anyPort} : mark`, true),
     set('outbound_live', `${anyPort} . ${address} . mark`, true),
     set('outbound_machines', anyPort),
+    ...familyLimitSets(family, address, endpoint, anyPort),
   ];
 }
 
@@ -156,6 +167,7 @@ function familyChains(family: Family): readonly ChainDefinition[] {
       hashing('client-ip', size, f, `${ip} saddr . ${ip} daddr`),
       hashing('client-ip-protocol', size, f, `${ip} saddr . ${ip} daddr . meta l4proto`),
     ]),
+    limitedRules(f, through, throughAny),
     {
       name: `balanced${f}`,
       rules: [

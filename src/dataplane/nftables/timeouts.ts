@@ -2,7 +2,8 @@
 // rule asks for it. An endpoint leads to its chain by an element, like everything else.
 import { type Idle, usualIdleTimeout } from '../../forwarding/idle.ts';
 import type { Entry } from '../../forwarding/table.ts';
-import type { Transport } from '../../resources/address.ts';
+import { familyOf, type Transport } from '../../resources/address.ts';
+import { limitedChain } from './limit-chains.ts';
 
 /**
  * Seconds for which the kernel keeps a flow longer that shall be reset: meanwhile it is found. Without an agent it ends then,
@@ -17,16 +18,28 @@ export const timeoutPrefix = 'idle_';
 export const usualTimeout = 'usual';
 export const usualTimeoutText = timeoutText('tcp', usualTimeout, usualIdleTimeout);
 
+/**
+ * The chain that new flows to an entry go through: for their idle timeout, their limits, or both, which is a chain such as
+ * `idle_tcp_60_limited4`. Absent where the rule asks for neither.
+ */
+export function beginningChain({ endpoint, target }: Entry): string | undefined {
+  const limited = target.limit === undefined ? undefined : limitedChain(familyOf(endpoint.address));
+  if (target.idle === undefined) return limited;
+  const chain = timeoutChain(endpoint.transport, target.idle);
+  return limited === undefined ? chain : `${chain}_${limited}`;
+}
+
 /** The chain for flows over a transport, such as `idle_tcp_60`; it names a timeout of the same name. */
-export function timeoutChain(transport: Transport, { seconds, reset }: Idle): string {
+function timeoutChain(transport: Transport, { seconds, reset }: Idle): string {
   return `${timeoutPrefix}${transport}_${seconds + (reset ? resetGrace : 0)}`;
 }
 
 /** The chains that entries need. */
 export function chainsOf(entries: Iterable<Entry>): ReadonlySet<string> {
   const chains = new Set<string>();
-  for (const { endpoint, target } of entries) {
-    if (target.idle) chains.add(timeoutChain(endpoint.transport, target.idle));
+  for (const entry of entries) {
+    const chain = entry.target.idle && beginningChain(entry);
+    if (chain !== undefined) chains.add(chain);
   }
   return chains;
 }
@@ -34,11 +47,12 @@ export function chainsOf(entries: Iterable<Entry>): ReadonlySet<string> {
 /** One line: a session reads lines. */
 export function additionText(table: string, chains: Iterable<string>): string {
   return Array.from(chains, (chain) => {
-    const [, transport, seconds] = chain.split('_');
+    const [, transport, seconds, limited] = chain.split('_');
     return [
       `add ${timeoutText(transport === 'tcp' ? 'tcp' : 'udp', chain, Number(seconds), `inet ${table} `)}`,
       `add chain inet ${table} ${chain}`,
       `flush chain inet ${table} ${chain}`,
+      ...(limited === undefined ? [] : [`add rule inet ${table} ${chain} jump ${limited}`]),
       `add rule inet ${table} ${chain} ct timeout set "${chain}"`,
     ].join('; ');
   }).join('; ');

@@ -22,6 +22,8 @@ export interface IdleTable {
   readonly asked: boolean;
   /** Rules whose timeout nftables sees to. */
   readonly left: number;
+  /** Rules whose limits nftables sees to. */
+  readonly limited: number;
 }
 
 /** `placeOf`: below 0 where there is none. */
@@ -29,7 +31,9 @@ export function idlePlaces(table: ForwardingTable, placeOf: (entry: Entry) => nu
   const places = new Map<number, Idle>();
   let asked = false;
   let left = 0;
-  for (const { rules } of table.loadBalancers.values()) {
+  let limited = 0;
+  for (const { rules, limits } of table.loadBalancers.values()) {
+    limited += limits.size;
     for (const [name, { entries }] of rules) {
       // Mappings have no flows of their own, or leave them to nftables.
       if (name.startsWith('nat/')) {
@@ -54,7 +58,7 @@ export function idlePlaces(table: ForwardingTable, placeOf: (entry: Entry) => nu
       left += Number(isLeft);
     }
   }
-  return { places, asked, left };
+  return { places, asked, left, limited };
 }
 
 /** What is over: those to be forgotten in silence, and those of which both ends are told. */

@@ -5,6 +5,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Change } from '../../forwarding/change.ts';
+import type { FlowLimit } from '../../forwarding/flow-limits.ts';
 import type { Entry, ForwardingTable, Ring, RingMember } from '../../forwarding/table.ts';
 import {
   CommitFailed,
@@ -13,6 +14,7 @@ import {
   DataPlaneUnavailable,
   type KernelState,
   type PlaneReport,
+  type Refusals,
   type Stamp,
   type Verdict,
 } from '../dataplane.ts';
@@ -159,6 +161,11 @@ export class XdpDataPlane implements DataPlane {
 
   async memberCounters(ring: Ring): Promise<ReadonlyMap<RingMember, Counters>> {
     return this.#loaded().image.census.memberCounters(ring);
+  }
+
+  /** Rules with limits are left to nftables. */
+  refusals(limits: readonly FlowLimit[]): Promise<ReadonlyMap<FlowLimit, Refusals>> {
+    return this.#nftables.refusals(limits);
   }
 
   /** The flow table first: what it has handed on for good stands in conntrack alone. */

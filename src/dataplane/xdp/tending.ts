@@ -61,11 +61,8 @@ export class Tending {
 
   /** What `status` says about it. */
   notes(): readonly string[] {
-    const left = this.#known?.left ?? 0;
-    if (left === 0) return [];
-    return [
-      `nftables forwards what ${left} ${left === 1 ? 'rule leads' : 'rules lead'} on, for their idle timeout`,
-    ];
+    const { left = 0, limited = 0 } = this.#known ?? {};
+    return [...leftNote(left, 'idle timeout'), ...leftNote(limited, 'limits')];
   }
 
   /** The maps are given back, or others take their place: nothing of them may be read any more when this resolves. */
@@ -145,4 +142,11 @@ export interface Ending {
 
 function keyOf(ring: number, address: Buffer): string {
   return `${ring}/${address.toString('hex')}`;
+}
+
+function leftNote(rules: number, reason: string): readonly string[] {
+  if (rules === 0) return [];
+  return [
+    `nftables forwards what ${rules} ${rules === 1 ? 'rule leads' : 'rules lead'} on, for their ${reason}`,
+  ];
 }

@@ -97,6 +97,7 @@ const nothing: Change = {
   removed: [],
   replaced: [],
   rings: [],
+  limits: [],
   backendsAdded: [],
   backendsRemoved: [],
   localAddressesAdded: [],

@@ -1,6 +1,7 @@
 // Forwarding tables and changes by hand, so that these tests do not stand on the compiler.
 import { Map as PersistentMap } from 'immutable';
 import type { Change } from '../../../forwarding/change.ts';
+import type { FlowLimit } from '../../../forwarding/flow-limits.ts';
 import type {
   Affinity,
   BalancedTarget,
@@ -26,6 +27,7 @@ export const unchanged: Change = {
   removed: [],
   replaced: [],
   rings: [],
+  limits: [],
   backendsAdded: [],
   backendsRemoved: [],
   localAddressesAdded: [],
@@ -100,6 +102,7 @@ export function table(
   entries: readonly Entry[],
   rings: readonly Ring[] = [],
   sources: readonly OutboundEntry[] = [],
+  limits: readonly FlowLimit[] = [],
 ): ForwardingTable {
   const backends = new Set<IpAddress>();
   for (const { target } of entries) if (target.kind === 'nat') backends.add(target.address);
@@ -113,8 +116,8 @@ export function table(
             ['nat/test', { entries: new Map(entries.map((entry, index) => [`${index}`, entry])) }],
           ]),
           rings: new Map(rings.map((each) => [`${each.number}`, each])),
-          backends,
           outbound: new Map(sources.map((each) => [sourceKey(each.machine, each.transport), each])),
+          limits: new Map(limits.map((each) => [`nat/${each.number}`, each])),
           localAddresses: new Set<IpAddress>(),
         },
       ],
@@ -122,5 +125,6 @@ export function table(
     backends: PersistentMap([...backends].map((each) => [each, 1])),
     localAddresses: PersistentMap(),
     ringNumbers: PersistentMap(),
+    limitNumbers: PersistentMap(),
   };
 }

@@ -12,8 +12,13 @@ export const shortestKept = 30;
 export const longestKeptUdp = 30;
 
 /** The kind of a target that nftables does; absent where the program does it. */
-export function handedUpAs({ kind, masquerade, idle }: Target, transport: Transport): number | undefined {
+export function handedUpAs(
+  { kind, masquerade, idle, limit }: Target,
+  transport: Transport,
+): number | undefined {
   if (masquerade) return targetKind.handUp;
+  // It would have to count flows, and search ranges, for each packet.
+  if (limit !== undefined) return targetKind.leave;
   return idle === undefined || (kind === 'balanced' && isKept(idle, transport))
     ? undefined
     : targetKind.leave;

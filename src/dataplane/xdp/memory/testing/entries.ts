@@ -47,6 +47,7 @@ export function changeOf(over: Partial<Change>): Change {
     removed: [],
     replaced: [],
     rings: [],
+    limits: [],
     backendsAdded: [],
     backendsRemoved: [],
     localAddressesAdded: [],

@@ -1,0 +1,100 @@
+// The constant chains and sets of limits. Only endpoints that have limits lead here, by their element of `idle4`: what new
+// flows of others meet stays as it is.
+import type { Family } from '../../resources/address.ts';
+
+/** The chain that new flows to an endpoint with limits go through. */
+export function limitedChain(family: Family): string {
+  return `limited${family}`;
+}
+
+/** Sets whose elements the rules themselves add and the kernel takes away: their number says nothing. */
+export const passingSets: ReadonlySet<string> = new Set(['full']);
+
+/**
+ * Once a rule is full, its new flows are refused for so long without counting its flows again: the kernel walks through all
+ * of them for that, and a flood would have it do nothing else.
+ */
+const fullFor = '100ms';
+
+interface LimitSet {
+  readonly kind: 'set' | 'map';
+  readonly name: string;
+  readonly type: string;
+  readonly counted: boolean;
+  /** What else the definition says. */
+  readonly more?: string;
+}
+
+/** By the limit's number, which is kept in `meta priority` meanwhile: `classid` is the type of that. */
+export const limitSets: readonly LimitSet[] = [
+  { kind: 'set', name: 'restricted', type: 'classid', counted: false },
+  // The limits here only tell nft what an element may have; each has its own.
+  {
+    kind: 'set',
+    name: 'rate',
+    type: 'classid',
+    counted: false,
+    more: 'limit rate over 1/second burst 1 packets;',
+  },
+  { kind: 'set', name: 'concurrent', type: 'classid', counted: false, more: 'ct count over 1;' },
+  { kind: 'set', name: 'full', type: 'classid', counted: false, more: 'flags dynamic,timeout;' },
+  { kind: 'set', name: 'refused_client', type: 'classid', counted: true },
+  { kind: 'set', name: 'refused_rate', type: 'classid', counted: true },
+  { kind: 'set', name: 'refused_concurrent', type: 'classid', counted: true },
+];
+
+/** `endpoint` and `anyPort` are the types of keys. */
+export function familyLimitSets(
+  family: Family,
+  address: string,
+  endpoint: string,
+  anyPort: string,
+): readonly LimitSet[] {
+  return [
+    { kind: 'map', name: `limit${family}`, type: `${endpoint} : classid`, counted: false },
+    { kind: 'map', name: `limit_any${family}`, type: `${anyPort} : classid`, counted: false },
+    {
+      kind: 'set',
+      name: `allowed${family}`,
+      type: `classid . ${address}`,
+      counted: false,
+      more: 'flags interval;',
+    },
+  ];
+}
+
+interface LimitChain {
+  readonly name: string;
+  readonly rules: readonly string[];
+}
+
+/**
+ * `through` and `throughAny` are the keys of a flow's endpoint. `meta priority` is free until the slot of a balanced flow is
+ * written there.
+ */
+export function limitedRules(family: Family, through: string, throughAny: string): LimitChain {
+  const ip = family === 4 ? 'ip' : 'ip6';
+  return {
+    name: limitedChain(family),
+    rules: [
+      `meta priority set ${throughAny} map @limit_any${family}`,
+      `meta l4proto { tcp, udp } meta priority set ${through} map @limit${family}`,
+      `meta priority @restricted meta priority . ${ip} saddr != @allowed${family} goto refuse_client`,
+      'meta priority @rate goto refuse_rate',
+      'meta priority @full goto refuse_concurrent',
+      'meta priority @concurrent goto fill',
+      'meta priority set 0',
+    ],
+  };
+}
+
+/** Before the chains that go here. The element counts; the second rule is for a limit that goes meanwhile. */
+export const refusingChains: readonly LimitChain[] = [
+  { name: 'refuse_client', rules: ['meta priority @refused_client drop', 'drop'] },
+  { name: 'refuse_rate', rules: ['meta priority @refused_rate drop', 'drop'] },
+  { name: 'refuse_concurrent', rules: ['meta priority @refused_concurrent drop', 'drop'] },
+  {
+    name: 'fill',
+    rules: [`add @full { meta priority timeout ${fullFor} }`, 'goto refuse_concurrent'],
+  },
+];
