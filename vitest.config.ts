@@ -17,6 +17,7 @@ const onEachDataPlane = [
   'test/e2e/health.test.ts',
   'test/e2e/host.test.ts',
   'test/e2e/idle.test.ts',
+  'test/e2e/limits.test.ts',
   'test/e2e/outbound.test.ts',
   'test/e2e/path.test.ts',
   'test/e2e/python.test.ts',
