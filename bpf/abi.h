@@ -48,7 +48,7 @@ enum target_kind {
 	TARGET_TRACKED = 2,  /* one to one, with a flow entry: another frontend leads to the same backend port */
 	TARGET_BALANCED = 3,
 	TARGET_HAND_UP = 4,  /* nftables does it: masquerading */
-	TARGET_LEAVE = 5,    /* nftables does it, and answers go to the clients: idle timeouts */
+	TARGET_LEAVE = 5,    /* nftables does it, and answers go to the clients: idle timeouts, limits */
 };
 
 enum affinity {
@@ -303,7 +303,7 @@ enum reason {
 	REASON_FLOW_DISPLACED,       /* a flow entry that was not over yet gave way */
 	REASON_REPORTED,             /* a client's port was changed because its flow collided with another */
 	/* handed to nftables untouched, as those above */
-	REASON_IDLE_RULE,            /* the rule has an idle timeout of its own */
+	REASON_IDLE_RULE,            /* the rule has an idle timeout of its own, or limits */
 	REASONS
 };
 

@@ -8,7 +8,7 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { CommitFailed } from '../dataplane/dataplane.ts';
 import { FakeDataPlane, FakeKernel } from '../dataplane/fake.ts';
-import type { ChangeSetDraft, LoadBalancerDraft, MemberDraft } from '../resources/draft.ts';
+import type { ChangeSetDraft, LimitsDraft, LoadBalancerDraft, MemberDraft } from '../resources/draft.ts';
 import { Refusal } from '../resources/refusal.ts';
 import { SqliteStore } from '../store/sqlite/store.ts';
 import { StoreFailed } from '../store/store.ts';
@@ -235,6 +235,7 @@ function pictureOf(kernel: FakeKernel): unknown {
     revision: kernel.stamp && runningOf(kernel.stamp.revision),
     entries: Object.fromEntries(kernel.entries),
     rings: [...kernel.rings].sort(([one], [other]) => one - other),
+    limits: [...kernel.limits].sort(([one], [other]) => one - other),
     outbound: Object.fromEntries(kernel.outbound),
     backends: [...kernel.backends].sort(),
     localAddresses: [...kernel.localAddresses].sort(),
@@ -262,6 +263,14 @@ const members = fc
 /** Ranges and ports are each load balancer's own, so that most changes go through. */
 const bases = { a: 1000, b: 2000, c: 3000 } as const;
 
+const limits: fc.Arbitrary<LimitsDraft> = fc.constantFrom(
+  {},
+  {},
+  { concurrentFlows: 5 },
+  { allowedClients: ['198.51.100.0/24'] },
+  { allowedClients: ['198.51.0.0/16'], newFlowsPerSecond: 3 },
+);
+
 const loadBalancer: fc.Arbitrary<LoadBalancerDraft> = fc
   .record({
     name: names,
@@ -278,10 +287,13 @@ const loadBalancer: fc.Arbitrary<LoadBalancerDraft> = fc
     single: fc.constantFrom('none', 'empty', 'address', '203.0.113.9'),
     protocol: fc.constantFrom(1, 3),
     outboundPorts: fc.constantFrom(0, 8, 16),
+    natLimits: limits,
+    balancedLimits: limits,
   })
   .map((wish) => {
     const base = bases[wish.name];
-    const rule = { frontend: 'public', protocol: wish.protocol };
+    const common = { frontend: 'public', protocol: wish.protocol };
+    const rule = { ...common, limits: wish.natLimits };
     return {
       name: wish.name,
       frontends: [{ name: 'public', address: wish.address, addressOwnership: wish.ownership }],
@@ -317,7 +329,8 @@ const loadBalancer: fc.Arbitrary<LoadBalancerDraft> = fc
         { name: 'q', protocol: 2, port: 81, path: wish.probePath },
       ],
       loadBalancingRules: wish.balancedPools.map((name, index) => ({
-        ...rule,
+        ...common,
+        limits: wish.balancedLimits,
         name: `lb-${name}`,
         frontendPort: base + 500 + index,
         backendPort: 80,

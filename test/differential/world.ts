@@ -13,6 +13,7 @@ export interface Door {
   readonly family: Family;
   readonly transport: Transport;
   readonly end: End;
+  /** And open to everybody: the member can be told. */
   readonly balanced: boolean;
 }
 
@@ -91,6 +92,7 @@ function randomLoadBalancer(
     backendPort: random.pick([22, 8080]),
     single: { frontendPort: 2222, address: addressOf(target, family) },
     flow: { sourceNat: random.pick([1, 1, 1, 2]), ...patience() },
+    ...allowing(random, family),
   };
   open('one', all, 2222, false);
   const whole = {
@@ -103,7 +105,8 @@ function randomLoadBalancer(
 
   const balancedRules = [80, 81, 82].map((frontendPort, index) => {
     const protocol = random.pick([tcp, udp, all]);
-    open('one', protocol, frontendPort, true);
+    const limits = allowing(random, family);
+    open('one', protocol, frontendPort, !refusesAll(limits));
     return {
       name: `lb-${frontendPort}`,
       frontend: 'one',
@@ -113,6 +116,7 @@ function randomLoadBalancer(
       backendPool: random.pick(pools).name,
       sessionPersistence: index + 1,
       flow: { sourceNat: random.pick([1, 1, 1, 2]), ...patience() },
+      ...limits,
     };
   });
   const everyPort = {
@@ -133,6 +137,24 @@ function randomLoadBalancer(
     },
     doors,
   };
+}
+
+interface Limited {
+  readonly limits?: Message<'Limits'>;
+}
+
+const nobodyOf = { 4: '192.0.2.0/25', 6: '2001:db8:dead::/48' } as const;
+
+/** Now and then a rule that serves everybody but the clients, or everybody; what is limited by time differs by chance. */
+function allowing(random: Random, family: Family): Limited {
+  if (!random.once(4)) return {};
+  const nobody = nobodyOf[family];
+  const everybody = family === 4 ? '0.0.0.0/0' : '::/0';
+  return { limits: { allowedClients: [random.pick([nobody, everybody])], concurrentFlows: 50_000 } };
+}
+
+function refusesAll({ limits }: Limited): boolean {
+  return Object.values(nobodyOf).some((range) => limits?.allowedClients?.includes(range));
 }
 
 function randomMembers(random: Random, family: Family): Message<'Member'>[] {

@@ -201,6 +201,9 @@ describe.each([4, 6] as const)('limits per rule, IPv%i', (family) => {
     }
     for (const [rule, [byClient]] of await refused())
       if (!rule.includes('pool-udp') && rule !== 'lb/dns') expect(byClient, rule).toBeGreaterThanOrEqual(1);
+    // Allowed again, they go on where their ends still try; and leave nothing that keeps trying when this is over.
+    await put(client, declaration(family, both));
+    for (const [id] of ways) expect(await outside.ask(id, 20_000)).toMatch(/^b[12]$/);
   });
 
   it('new_flows_per_second: as many as the burst at once, then as many as the rate, the rest is refused and counted', async () => {

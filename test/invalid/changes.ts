@@ -1350,6 +1350,59 @@ const outboundRules: readonly InvalidChange[] = [
   ),
 ];
 
+const ranges = (...allowedClients: readonly string[]) => ({ limits: { allowedClients } });
+
+const flowLimits: readonly InvalidChange[] = [
+  ...['198.51.100.7/24', '198.51.100.7', '10.0.0.0/33', '10.0.0.0/08', 'example.com/8', ''].map((text) =>
+    invalid(
+      `a client range ${JSON.stringify(text)}`,
+      withBalancing(ranges('192.0.2.0/24', text)),
+      'CLIENT_RANGE_INVALID',
+      `${rule}.limits.allowed_clients[1]`,
+    ),
+  ),
+  invalid(
+    'client ranges of which several are wrong',
+    withNat(ranges('10.0.0.1/8', '192.0.2.0/24', '2001:db8::1/32')),
+    'CLIENT_RANGE_INVALID',
+    `${nat}.limits.allowed_clients[0]`,
+    `${nat}.limits.allowed_clients[2]`,
+  ),
+  invalid(
+    'client ranges of the other family, of a mapping',
+    withNat(ranges('2001:db8::/32', '192.0.2.0/24', '::/0')),
+    'FAMILY_MISMATCH',
+    `${nat}.limits.allowed_clients[0]`,
+    `${nat}.limits.allowed_clients[2]`,
+  ),
+  invalid(
+    'a client range of the other family, of a balanced rule',
+    withBalancing(ranges('2001:db8::/32')),
+    'FAMILY_MISMATCH',
+    `${rule}.limits.allowed_clients[0]`,
+  ),
+  invalid(
+    'more client ranges than a rule may have',
+    withBalancing(ranges(...Array.from({ length: 1_001 }, (_, at) => `10.${at >> 8}.${at & 255}.0/24`))),
+    'LIMIT_EXCEEDED',
+    `${rule}.limits.allowed_clients`,
+  ),
+  invalid(
+    'limits above what a gateway counts',
+    withNat({ limits: { newFlowsPerSecond: 1_000_001, newFlowsBurst: 1_000_001, concurrentFlows: 50_001 } }),
+    'VALUE_OUT_OF_RANGE',
+    `${nat}.limits.new_flows_per_second`,
+    `${nat}.limits.new_flows_burst`,
+    `${nat}.limits.concurrent_flows`,
+  ),
+  invalid(
+    'a burst without a rate',
+    withBalancing({ limits: { newFlowsBurst: 5, concurrentFlows: 5 } }),
+    'FIELDS_CONFLICT',
+    `${rule}.limits.new_flows_burst`,
+  ),
+];
+
 const unsupported: readonly InvalidChange[] = [
   invalid(
     'an idle timeout of an outbound rule',
@@ -1385,6 +1438,7 @@ export const invalidChanges: readonly InvalidChange[] = [
   ...ports,
   ...probes,
   ...periods,
+  ...flowLimits,
   ...outboundRules,
   ...unsupported,
 ];

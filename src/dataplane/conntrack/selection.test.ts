@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { ClientRange } from '../../resources/client-range.ts';
 import { address, balanced, endpoint, nat, ring } from '../nftables/testing/tables.ts';
 import { addressBytes } from './address.ts';
 import { type Flow, type FlowSelection, flowTest, hex, kernelFilters } from './selection.ts';
@@ -56,6 +57,11 @@ const untranslated = flow(front, 500, front, 0, { status: 0 });
 const all = { through, throughEvery, toRing, toRingByUdp, foreign, untranslated };
 
 const backend = address('10.0.0.1');
+function clientsIn(...allowed: readonly string[]): FlowSelection {
+  const entries = new Map([['', nat(at, '10.0.0.1', 80)]]);
+  return { kind: 'clients', entries, allowed: allowed as readonly string[] as readonly ClientRange[] };
+}
+
 const cases: readonly (readonly [string, FlowSelection, readonly (keyof typeof all)[]])[] = [
   [
     'NAT by one port, even where the mark was missed',
@@ -68,6 +74,8 @@ const cases: readonly (readonly [string, FlowSelection, readonly (keyof typeof a
   ['a member', { kind: 'ring-member', ring: 7, backend, udpOnly: false }, ['toRing', 'toRingByUdp']],
   ['a member, UDP only', { kind: 'ring-member', ring: 7, backend, udpOnly: true }, ['toRingByUdp']],
   ['another ring', { kind: 'ring-member', ring: 8, backend, udpOnly: false }, []],
+  ['clients that are in no range', clientsIn('10.0.0.0/8'), ['through', 'toRing']],
+  ['no clients that are in one', clientsIn('10.0.0.0/8', '192.0.2.0/24'), []],
   ['who knocked', { kind: 'knocking', endpoint: at }, ['untranslated']],
   ['who knocked at an address', { kind: 'knocking', endpoint: every }, ['untranslated']],
 ];
@@ -96,6 +104,24 @@ describe('collectSuspects', () => {
       'toRingByUdp',
       'untranslated',
     ]);
+  });
+
+  it('finds flows of clients that a limit does not allow', async () => {
+    const staleWith = async (...allowed: readonly string[]): Promise<readonly string[]> => {
+      const suspects = collectSuspects<string>(marks);
+      suspects.add(through, () => 'through');
+      const entry = nat(at, '10.0.0.1', 80);
+      const entries = [{ ...entry, target: { ...entry.target, limit: 3 } }];
+      const limit = {
+        number: 3,
+        family: 4,
+        allowed: allowed as readonly string[] as readonly ClientRange[],
+      } as const;
+      return await suspects.stale({ entries: () => entries, rings: [], outbound: [], limits: [limit] });
+    };
+    expect(await staleWith()).toEqual([]);
+    expect(await staleWith('192.0.2.0/24')).toEqual([]);
+    expect(await staleWith('10.0.0.0/8')).toEqual(['through']);
   });
 });
 

@@ -24,7 +24,7 @@ const reasons: readonly (readonly [reason: string, outcome: PacketOutcome])[] = 
   ['elsewhere', 'handed-up'],
   ['flow-displaced', 'event'],
   ['re-ported', 'event'],
-  ['idle-timeout', 'handed-up'],
+  ['idle-timeout-or-limits', 'handed-up'],
 ];
 
 /**

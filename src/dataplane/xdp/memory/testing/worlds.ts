@@ -31,6 +31,9 @@ const flow: fc.Arbitrary<FlowOptions> = fc
   })
   .map(({ sourceNat, idleTimeout }) => ({ sourceNat, ...(idleTimeout > 0 && { idleTimeout }) }));
 
+/** Rules with limits are left to nftables. */
+const limited = fc.constantFrom({}, {}, {}, { limits: { allowedClients: [], concurrentFlows: 5 } });
+
 const anyMember: fc.Arbitrary<Member> = fc
   .record({
     host: fc.nat(8),
@@ -46,10 +49,11 @@ const anyMembers = fc.uniqueArray(anyMember, { selector: ({ id }) => id, maxLeng
 
 const anyNatRule: fc.Arbitrary<InboundNatRule> = fc.oneof(
   fc
-    .record({ name: fc.constantFrom('ssh', 'rdp'), protocol, flow, shift: fc.nat(3) })
-    .map(({ name, shift, ...rest }) =>
+    .record({ name: fc.constantFrom('ssh', 'rdp'), protocol, flow, shift: fc.nat(3), limited })
+    .map(({ name, shift, limited, ...rest }) =>
       poolRule(name, {
         ...rest,
+        ...limited,
         rangeStart: (name === 'ssh' ? 100 : 200) + shift,
         rangeEnd: name === 'ssh' ? 150 : 250,
       }),
@@ -71,13 +75,15 @@ const anyBalancingRule: fc.Arbitrary<LoadBalancingRule> = fc
     protocol,
     flow,
     sessionPersistence: fc.constantFrom('none', 'client-ip', 'client-ip-protocol' as const),
+    limited,
     backendPort: fc.constantFrom(80, 22),
   })
-  .map(({ name, protocol, backendPort, ...rest }) =>
-    name === 'rest'
+  .map(({ name, protocol, backendPort, limited, ...others }) => {
+    const rest = { ...others, ...limited };
+    return name === 'rest'
       ? balancingRule(name, { ...rest, protocol: 'all', frontendPort: 0, backendPort: 0 })
-      : balancingRule(name, { ...rest, protocol, backendPort, frontendPort: name === 'http' ? 80 : 53 }),
-  );
+      : balancingRule(name, { ...rest, protocol, backendPort, frontendPort: name === 'http' ? 80 : 53 });
+  });
 
 const names = ['left', 'right'] as const;
 
