@@ -201,6 +201,7 @@ const declared = {
       backendPool: 'machines',
       sessionPersistence: 2,
       drainPeriod: { seconds: 90, nanos: 500_000_000 },
+      limits: { allowedClients: ['fd00::/8'], newFlowsPerSecond: 10, newFlowsBurst: 10, concurrentFlows: 5 },
     },
   ],
 };
@@ -254,6 +255,10 @@ describe('get lb', () => {
             counters: { packets: 4, bytes: 1024, flows: 2 },
           },
         ],
+        limitCounters: [
+          { loadBalancer: 'web', loadBalancingRule: 'http', refusedByClient: 3, refusedByRate: 1_200 },
+          { loadBalancer: 'web', inboundNatRule: 'ssh', refusedByConcurrency: 7 },
+        ],
       },
     ];
     expect((await penstock(['get', 'lb', '-o', 'wide'])).stdout).toBe(
@@ -267,6 +272,11 @@ describe('get lb', () => {
       'http                  [fd00::1]:80/tcp   pool machines, port 8080         5   2.9 KiB       1\n',
     );
     expect(stdout).toContain('machines        vm-1     10.0.0.4         4   1.0 KiB       2\n');
+    expect(stdout).toContain(
+      'RULE WITH LIMITS   KIND             REFUSED CLIENTS   OVER RATE   OVER CONCURRENCY\n' +
+        'http               load-balancing                 3       1,200                  0\n' +
+        'ssh                inbound NAT                    0           0                  7\n',
+    );
   });
 
   it('says when there are none, or not this one', async () => {
@@ -382,7 +392,13 @@ describe('diff', () => {
         pool: { backendPool: 'machines', frontendPortRangeStart: 500, maximumMachines: 1000 },
       },
     ],
-    loadBalancingRules: [{ ...declared.loadBalancingRules[0], drainPeriod: '1m30.5s' }],
+    loadBalancingRules: [
+      {
+        ...declared.loadBalancingRules[0],
+        drainPeriod: '1m30.5s',
+        limits: { allowedClients: ['FD00:0::/8'], newFlowsPerSecond: 10, concurrentFlows: 5 },
+      },
+    ],
   };
 
   it('ends with 0 when only the words differ', async () => {
@@ -433,7 +449,7 @@ describe('diff', () => {
         '- backendPools[machines].members[vm-1].pins: { ssh: 501 }\n' +
         '+ backendPools[machines].members[vm-1].weight: 5\n' +
         '+ backendPools[machines].members[10.0.0.7]: { id: 10.0.0.7, address: 10.0.0.7 }\n' +
-        '- loadBalancingRules[http]: { name: http, frontend: public, protocol: PROTOCOL_TCP, frontendPort: 80, backendPort: 8080, backendPool: machines, sessionPersistence: SESSION_PERSISTENCE_CLIENT_IP, drainPeriod: 90.500s }\n' +
+        '- loadBalancingRules[http]: { name: http, frontend: public, protocol: PROTOCOL_TCP, frontendPort: 80, backendPort: 8080, backendPool: machines, sessionPersistence: SESSION_PERSISTENCE_CLIENT_IP, drainPeriod: 90.500s, limits: { allowedClients: [fd00::/8], newFlowsPerSecond: 10, concurrentFlows: 5 } }\n' +
         '+ new: not on the gateway yet\n' +
         '- old: not in the file\n' +
         '- web/ssh: 203.0.113.10:500/tcp -> vm-1 (10.0.0.4:22)\n' +
