@@ -45,6 +45,11 @@ export const catalogue = {
     about: 'counters in maps',
     why: 'packets and bytes are counted by rule',
   },
+  NFT_LIMITS_MISSING: {
+    severity: 'error',
+    about: 'limits in sets',
+    why: 'rules with limits count new and concurrent flows in elements of sets',
+  },
   NFT_RULESET_REFUSED: {
     severity: 'error',
     about: 'ruleset',

@@ -50,6 +50,14 @@ const trials: readonly {
     what: 'the kernel or nft has no counters in maps',
     rules: 'map m { type ipv4_addr . inet_proto : ipv4_addr; counter; }',
   },
+  {
+    finding: {
+      code: 'NFT_LIMITS_MISSING',
+      remedy: 'load or enable CONFIG_NFT_LIMIT and CONFIG_NFT_CONNLIMIT, and use nftables 1.0.6 or later',
+    },
+    what: 'the kernel or nft has no limits in the elements of sets',
+    rules: 'set r { type mark; limit rate over 1/second; }\nset c { type mark; ct count over 1; }',
+  },
 ];
 
 /** The version line of nft, or the finding that it is not there. */

@@ -246,6 +246,7 @@ describe('a host that lacks something', () => {
     ['masquerade', ['NFT_NAT_MISSING']],
     ['ct mark', ['NFT_CT_MISSING']],
     ['counter;', ['NFT_SET_COUNTERS_MISSING']],
+    ['ct count', ['NFT_LIMITS_MISSING']],
     ['live_nat4', ['NFT_RULESET_REFUSED']],
     [
       'table',
@@ -255,6 +256,7 @@ describe('a host that lacks something', () => {
         'NFT_CT_MISSING',
         'NFT_HASH_MISSING',
         'NFT_SET_COUNTERS_MISSING',
+        'NFT_LIMITS_MISSING',
       ],
     ],
   ])('is told what, and what to do: no %s', async (lacking, codes) => {
