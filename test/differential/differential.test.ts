@@ -41,7 +41,7 @@ describe.each(seeds)('in the world of PENSTOCK_SEED=%i both gateways', (own) => 
 
   beforeEach(async () => {
     random = new Random(own);
-    world = randomWorld(random, { idleTimeouts: true });
+    world = randomWorld(random, { leaving: true });
     await declare(world);
   });
 
@@ -53,7 +53,7 @@ describe.each(seeds)('in the world of PENSTOCK_SEED=%i both gateways', (own) => 
 
   it('keep flows apart that would be one behind them', async () => {
     // Where only one of them knows of both flows: see the limits in bpf/README.md.
-    world = randomWorld(random, { idleTimeouts: false });
+    world = randomWorld(random, { leaving: false });
     await declare(world);
     const conversations = crowdedConversations(random, world.doors, 300);
     const { complaints, translated } = await compare(rigs, conversations);

@@ -23,13 +23,12 @@ export interface World {
 }
 
 /**
- * Two load balancers for each family, with every kind of rule. Idle timeouts are longer than any conversation: they decide
- * who keeps a flow, XDP or nftables, and no packet may tell.
+ * Two load balancers for each family, with every kind of rule. With `leaving`, some of them are such that XDP leaves their
+ * flows to nftables: idle timeouts longer than any conversation, and limits that refuse everybody or nobody.
  */
-export function randomWorld(random: Random, { idleTimeouts }: { readonly idleTimeouts: boolean }): World {
-  const patience = () => (idleTimeouts && random.once(3) ? { idleTimeout: { seconds: 3_600 } } : {});
+export function randomWorld(random: Random, { leaving }: { readonly leaving: boolean }): World {
   const parts = ([4, 6] as const).flatMap((family) =>
-    [0, 1].map((number) => randomLoadBalancer(random, family, number, patience)),
+    [0, 1].map((number) => randomLoadBalancer(random, family, number, leaving)),
   );
   return {
     loadBalancers: parts.map(({ loadBalancer }) => loadBalancer),
@@ -42,12 +41,9 @@ interface Part {
   readonly doors: readonly Door[];
 }
 
-function randomLoadBalancer(
-  random: Random,
-  family: Family,
-  number: number,
-  patience: () => Message<'FlowOptions'>,
-): Part {
+function randomLoadBalancer(random: Random, family: Family, number: number, leaving: boolean): Part {
+  const patience = () => (leaving && random.once(3) ? { idleTimeout: { seconds: 3_600 } } : {});
+  const limited = () => (leaving ? allowing(random, family) : {});
   const frontends = ['one', 'other', 'whole', 'spread'].map((name, index) => ({
     name,
     address: frontendAddress(family, 10 + number * 4 + index),
@@ -92,7 +88,7 @@ function randomLoadBalancer(
     backendPort: random.pick([22, 8080]),
     single: { frontendPort: 2222, address: addressOf(target, family) },
     flow: { sourceNat: random.pick([1, 1, 1, 2]), ...patience() },
-    ...allowing(random, family),
+    ...limited(),
   };
   open('one', all, 2222, false);
   const whole = {
@@ -105,7 +101,7 @@ function randomLoadBalancer(
 
   const balancedRules = [80, 81, 82].map((frontendPort, index) => {
     const protocol = random.pick([tcp, udp, all]);
-    const limits = allowing(random, family);
+    const limits = limited();
     open('one', protocol, frontendPort, !refusesAll(limits));
     return {
       name: `lb-${frontendPort}`,
