@@ -13,6 +13,7 @@ const onEachDataPlane = [
   'test/e2e/cli.test.ts',
   'test/e2e/drain.test.ts',
   'test/e2e/durability.test.ts',
+  'test/e2e/floating.test.ts',
   'test/e2e/flows.test.ts',
   'test/e2e/health.test.ts',
   'test/e2e/host.test.ts',

@@ -324,10 +324,12 @@ function toSessionPersistence(persistence: SessionPersistence): penstock.v1.Sess
   }
 }
 
-function toFlowOptions({ sourceNat, idleTimeout, tcpReset }: FlowOptions): Sent<'FlowOptions'> {
+function toFlowOptions({ sourceNat, idleTimeout, tcpReset, floating }: FlowOptions): Sent<'FlowOptions'> {
   return {
     ...(idleTimeout !== undefined && { idleTimeout: toDuration(idleTimeout * 1_000) }),
     ...(tcpReset && { tcpReset }),
+    ...(floating && { floatingIp: true }),
+    ...(floating === 'ipip' && { encapsulation: v1.Encapsulation.ENCAPSULATION_IPIP }),
     sourceNat: sourceNat === 'masquerade' ? v1.SourceNat.SOURCE_NAT_MASQUERADE : v1.SourceNat.SOURCE_NAT_NONE,
   };
 }

@@ -27,6 +27,7 @@ export function compileBalancedRule(
     port: rule.backendPort,
     masquerade: rule.flow.sourceNat === 'masquerade',
     ...(limit && { limit: limit.number }),
+    ...(rule.flow.floating && { floating: rule.flow.floating }),
   };
   const entries = new Map<string, Entry>();
   let kept = 0;

@@ -14,7 +14,9 @@ export function leadsElsewhere(before: Target, after: Target): boolean {
   if (before.port !== after.port) return true;
   return before.kind === 'nat'
     ? after.kind !== 'nat' || after.address !== before.address
-    : after.kind !== 'balanced' || after.ring !== before.ring;
+    : after.kind !== 'balanced' ||
+        after.ring !== before.ring ||
+        (after.floating === undefined) !== (before.floating === undefined);
 }
 
 /** The flows whose ports an entry has no more: it stays a flow's own where its first port does. */

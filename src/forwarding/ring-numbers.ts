@@ -63,6 +63,7 @@ function* inheritances(
     const key = ringKey(name, ringName(rule));
     const was = rulesBefore.get(rule.name);
     if (numbers.has(key) || was === undefined || was.backendPool !== rule.backendPool) continue;
+    if ((was.flow.floating === undefined) !== (rule.flow.floating === undefined)) continue;
     const number = numbers.get(ringKey(name, ringName(was)));
     if (number === undefined || given.has(ringName(was))) continue;
     given.add(ringName(was));

@@ -53,7 +53,7 @@ export function compileRings(
     const same = samePool && sameHealth && sameDrains;
     const asBefore = same && earlier?.number === number && earlier.family === family;
     const members = asBefore ? [] : ringMembers(earlier, population, rule, known, draining);
-    rings.set(name, asBefore ? earlier : compileRing(earlier, population, members, number, family));
+    rings.set(name, asBefore ? earlier : compileRing(earlier, population, members, number, family, rule));
   }
   return { rings, populations, health, drains };
 }
@@ -75,10 +75,13 @@ function compileRing(
   members: readonly RingMember[],
   number: number,
   family: Family,
+  { flow }: LoadBalancingRule,
 ): Ring {
   const slots = members.length === 0 ? noSlots : population.slots;
-  if (earlier === undefined || earlier.number !== number || earlier.family !== family) {
-    return buildRing(number, family, members, slots);
+  const floating = flow.floating === undefined ? undefined : true;
+  if (earlier?.number !== number || earlier.family !== family || earlier.floating !== floating) {
+    const ring = buildRing(number, family, members, slots);
+    return floating ? { ...ring, floating } : ring;
   }
   if (alike(members, earlier.members, Object.is)) return earlier;
   const sameShares = alike(members, earlier.members, (a, b) => sameShare(a, b) && a.eligible === b.eligible);

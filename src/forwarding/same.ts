@@ -8,5 +8,5 @@ export function sameTarget(a: Target, b: Target): boolean {
   if (a.limit !== b.limit) return false;
   return a.kind === 'nat'
     ? b.kind === 'nat' && a.address === b.address
-    : b.kind === 'balanced' && a.ring === b.ring && a.affinity === b.affinity;
+    : b.kind === 'balanced' && a.ring === b.ring && a.affinity === b.affinity && a.floating === b.floating;
 }

@@ -2,7 +2,7 @@
 import type { Map as PersistentMap } from 'immutable';
 import type { LoadBalancerPorts } from '../ports/assignment.ts';
 import type { Family, IpAddress, Port, Transport } from '../resources/address.ts';
-import type { LoadBalancer, Member } from '../resources/model.ts';
+import type { Floating, LoadBalancer, Member } from '../resources/model.ts';
 import type { PoolDrains } from './draining.ts';
 import type { FlowLimit, LimitNumbers } from './flow-limits.ts';
 import type { PoolHealth } from './health.ts';
@@ -39,6 +39,8 @@ export interface BalancedTarget {
   readonly idle?: Idle;
   /** As of NAT. */
   readonly limit?: number;
+  /** The destination address stays, and no answers come by. The ring is then one with `floating`. */
+  readonly floating?: Floating;
 }
 
 /** The fields that are hashed to a slot of the ring. */
@@ -63,6 +65,8 @@ export interface Ring {
   readonly size: RingSize;
   /** Every member that may hold flows, whether or not it gets new ones; sorted by member id. */
   readonly members: readonly RingMember[];
+  /** Only entries whose destination address stays lead to it. */
+  readonly floating?: true;
   /** Index into `members` for each slot; empty when no member is eligible: then new flows are dropped. */
   readonly slots: Uint16Array;
 }

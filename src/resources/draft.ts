@@ -70,6 +70,7 @@ export interface FlowOptionsDraft {
   readonly tcpReset?: boolean;
   readonly floatingIp?: boolean;
   readonly sourceNat?: number;
+  readonly encapsulation?: number;
 }
 
 export interface LimitsDraft {

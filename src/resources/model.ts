@@ -68,7 +68,12 @@ export interface FlowOptions {
   readonly idleTimeout?: number;
   /** Then both ends of an established TCP connection get an RST. */
   readonly tcpReset?: true;
+  /** The destination address stays the frontend's; the member holds it, and answers the client past the gateway. */
+  readonly floating?: Floating;
 }
+
+/** How a packet whose destination stays gets to the member: `neighbour` by its MAC address, `ipip` within another packet. */
+export type Floating = 'neighbour' | 'ipip';
 
 /** Who may begin flows through a rule, and how many over all its ports; at least one of the three. */
 export interface FlowLimits {

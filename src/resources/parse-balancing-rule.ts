@@ -43,7 +43,7 @@ export function parseBalancingRule(
   const probe = draft.probe ?? '';
   const noHealthyBackends = parseNoHealthyBackends(draft, at(field, 'no_healthy_backends'), report);
   const drainPeriod = parseDrainPeriod(draft, at(field, 'drain_period'), report);
-  const flow = parseFlow(draft.flow, protocol, at(field, 'flow'), report);
+  const flow = parseFlow(draft.flow, 'balanced', protocol, at(field, 'flow'), report);
   const limits = parseFlowLimits(draft.limits, at(field, 'limits'), report);
   if (name === undefined || frontend === undefined || protocol === undefined) return undefined;
   if (ports === undefined || backendPool === undefined) return undefined;

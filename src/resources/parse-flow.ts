@@ -5,8 +5,8 @@ import { parseDuration } from './durations.ts';
 import { at, type Field } from './field.ts';
 import type { FlowOptions } from './model.ts';
 import { parseEnum } from './numbers.ts';
+import { parseFloating } from './parse-floating.ts';
 import type { Report } from './report.ts';
-import { refuseUnsupported } from './unsupported.ts';
 
 const sourceNats = ['none', 'none', 'masquerade'] as const;
 
@@ -17,6 +17,7 @@ const longestIdle = 86_400_000;
 /** `protocol` is the rule's, undefined where that is wrong itself. */
 export function parseFlow(
   draft: FlowOptionsDraft | null | undefined,
+  kind: 'nat' | 'balanced',
   protocol: RuleProtocol | undefined,
   field: Field,
   report: Report,
@@ -28,11 +29,15 @@ export function parseFlow(
     const remedy = 'UDP knows no resets: leave it false, or give the rule protocol TCP or ALL';
     report(at(field, 'tcp_reset'), 'FIELDS_CONFLICT', remedy);
   }
-  const floats = draft.floatingIp === true;
-  refuseUnsupported(floats, 'floating_ip', 'leave it false', at(field, 'floating_ip'), report);
   const sourceNat = parseEnum(sourceNats, draft.sourceNat, 'source_nat', at(field, 'source_nat'), report);
-  if (sourceNat === undefined || idleTimeout === undefined) return undefined;
-  return { sourceNat, ...(idleTimeout > 0 && { idleTimeout }), ...(tcpReset && { tcpReset }) };
+  const floating = parseFloating(draft, kind, field, report);
+  if (sourceNat === undefined || idleTimeout === undefined || floating === undefined) return undefined;
+  return {
+    sourceNat,
+    ...(idleTimeout > 0 && { idleTimeout }),
+    ...(tcpReset && { tcpReset }),
+    ...(floating !== 'not' && { floating }),
+  };
 }
 
 /** Seconds; 0 where nothing is said. Whole ones, because that is what the kernel counts idle time in. */

@@ -30,7 +30,7 @@ export function parseNatRule(
   const name = parseName(draft.name, at(field, 'name'), report);
   const frontend = parseReference(draft.frontend, 'frontend', at(field, 'frontend'), report);
   const protocol = parseProtocol(draft.protocol, at(field, 'protocol'), report);
-  const flow = parseFlow(draft.flow, protocol, at(field, 'flow'), report);
+  const flow = parseFlow(draft.flow, 'nat', protocol, at(field, 'flow'), report);
   const limits = parseFlowLimits(draft.limits, at(field, 'limits'), report);
   const unhealthyField = at(field, 'when_unhealthy');
   const unhealthy = parseEnum(whenUnhealthy, draft.whenUnhealthy, 'when_unhealthy', unhealthyField, report);

@@ -1417,10 +1417,43 @@ const unsupported: readonly InvalidChange[] = [
     `${outbound}.flow.tcp_reset`,
   ),
   invalid(
-    'a floating address',
+    'a floating address of an inbound NAT rule',
     withNat({ flow: { floatingIp: true } }),
     'FEATURE_UNSUPPORTED',
     `${nat}.flow.floating_ip`,
+  ),
+];
+
+const floating: readonly InvalidChange[] = [
+  invalid(
+    'a floating address and masquerading',
+    withBalancing({ flow: { floatingIp: true, sourceNat: 2 } }),
+    'FIELDS_CONFLICT',
+    `${rule}.flow.source_nat`,
+  ),
+  invalid(
+    'a floating address and a TCP reset',
+    withBalancing({ flow: { floatingIp: true, tcpReset: true } }),
+    'FIELDS_CONFLICT',
+    `${rule}.flow.tcp_reset`,
+  ),
+  invalid(
+    'a floating address and an idle timeout',
+    withBalancing({ flow: { floatingIp: true, idleTimeout: { seconds: 60 } } }),
+    'FIELDS_CONFLICT',
+    `${rule}.flow.idle_timeout`,
+  ),
+  invalid(
+    'an encapsulation without a floating address',
+    withBalancing({ flow: { encapsulation: 2 } }),
+    'FIELDS_CONFLICT',
+    `${rule}.flow.encapsulation`,
+  ),
+  invalid(
+    'an unknown encapsulation',
+    withBalancing({ flow: { floatingIp: true, encapsulation: 9 } }),
+    'ENUM_UNKNOWN',
+    `${rule}.flow.encapsulation`,
   ),
 ];
 
@@ -1441,4 +1474,5 @@ export const invalidChanges: readonly InvalidChange[] = [
   ...flowLimits,
   ...outboundRules,
   ...unsupported,
+  ...floating,
 ];

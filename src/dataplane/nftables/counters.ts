@@ -45,6 +45,12 @@ function countedElements({
     ...(endpoint.port === 0 ? [] : [port(endpoint.port)]),
   ]);
   const any = endpoint.port === 0 ? '_any' : '';
+  if (target.kind === 'balanced' && target.floating !== undefined) {
+    return [
+      { set: `float${any}_begun${family}`, key },
+      { set: `float${any}${family}`, key },
+    ];
+  }
   // The port that the backend answers from stands in the key where one port is meant.
   const backendPort = endpoint.port === 0 ? [] : [port(target.port === 0 ? endpoint.port : target.port)];
   const map = target.kind === 'nat' ? 'nat' : 'front';

@@ -1,4 +1,5 @@
 // One element of a set or map, and how nft reads it: JSON for changes, text where the whole table is replaced.
+import { isFloatingSet, tableOfFloatingSet } from './floating-table.ts';
 import { tableName } from './skeleton.ts';
 
 /** An address, or a number: port, protocol, mark, ring or slot. Never a name: nft takes numbers faster. */
@@ -46,7 +47,7 @@ export function* jsonCommands(operations: Iterable<Operation>): Generator<string
     verb = nextVerb;
     set = element.set;
     count = 1;
-    yield `${end}{"${verb}":{"element":{"family":"inet","table":"${tableName}","name":"${set}","elem":[` +
+    yield `${end}{"${verb}":{"element":{${jsonTable(set)},"name":"${set}","elem":[` +
       jsonElement(verb, element);
   }
   if (verb !== undefined) yield ']}}}';
@@ -67,9 +68,25 @@ export function* textCommands(operations: Iterable<Operation>): Generator<string
     verb = nextVerb;
     set = element.set;
     count = 1;
-    yield `${end}${verb} element inet ${tableName} ${set} { ${textElement(verb, element)}`;
+    yield `${end}${verb} element ${textTable(set)} ${set} { ${textElement(verb, element)}`;
   }
   if (verb !== undefined) yield ' }\n';
+}
+
+/** Where a set stands, as JSON has it. */
+export function jsonTable(set: string): string {
+  const { family, name } = tableOf(set);
+  return `"family":"${family}","table":"${name}"`;
+}
+
+/** The same, as text has it. */
+export function textTable(set: string): string {
+  const { family, name } = tableOf(set);
+  return `${family} ${name}`;
+}
+
+function tableOf(set: string): { readonly family: string; readonly name: string } {
+  return isFloatingSet(set) ? tableOfFloatingSet(set) : { family: 'inet', name: tableName };
 }
 
 function jsonElement(verb: Operation['verb'], { key, value, statement }: Element): string {

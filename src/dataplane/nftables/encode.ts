@@ -4,6 +4,13 @@ import type { FlowLimit } from '../../forwarding/flow-limits.ts';
 import type { Entry, ForwardingTable, OutboundEntry, Ring, RingMember } from '../../forwarding/table.ts';
 import { familyOf, type IpAddress, type Transport } from '../../resources/address.ts';
 import type { Element, Operation } from './element.ts';
+import {
+  floatingElements,
+  floatingHashElements,
+  floatingMemberElement,
+  floatingSlotElement,
+  numbersOf,
+} from './encode-floating.ts';
 import { limitElements, limitOperations } from './limit-elements.ts';
 import { affinities, affinityNumber, flowClass, hashChain } from './skeleton.ts';
 import { beginningChain } from './timeouts.ts';
@@ -24,6 +31,7 @@ export function entryElements(entry: Entry): readonly Element[] {
   if (endpoint.port === 0) {
     const key = [endpoint.address, protocol];
     if (target.port !== 0) throw new RangeError('an entry for every port cannot lead to one port');
+    if (target.kind === 'balanced' && target.floating) return floatingElements(entry, target, key);
     if (target.kind === 'nat') {
       elements.push(
         { set: `nat_any_live${family}`, key: [...key, target.address] },
@@ -42,6 +50,7 @@ export function entryElements(entry: Entry): readonly Element[] {
     return elements;
   }
   const key = [endpoint.address, protocol, endpoint.port];
+  if (target.kind === 'balanced' && target.floating) return floatingElements(entry, target, key);
   const port = target.port === 0 ? endpoint.port : target.port;
   if (target.kind === 'nat') {
     elements.push(
@@ -75,7 +84,7 @@ export function* ringElements(ring: Ring): Generator<Element> {
 
 /** The least set of operations between two states of a ring. */
 export function* ringOperations({ before, after }: RingChange): Generator<Operation> {
-  if (before === undefined || after === undefined || before.family !== after.family) {
+  if (before === undefined || after === undefined || !sameSets(before, after)) {
     if (before !== undefined) yield* all('delete', ringElements(before));
     if (after !== undefined) yield* all('add', ringElements(after));
     return;
@@ -91,7 +100,7 @@ export function* ringOperations({ before, after }: RingChange): Generator<Operat
   const slots = Math.max(before.slots.length, after.slots.length);
   const changed: number[] = [];
   for (let slot = 0; slot < slots; slot += 1) {
-    if (slotAddress(before, slot) !== slotAddress(after, slot)) changed.push(slot);
+    if (slotHolder(before, slot) !== slotHolder(after, slot)) changed.push(slot);
   }
   for (const slot of changed) {
     if (slot < before.slots.length) yield { verb: 'delete', element: slotElement(before, slot) };
@@ -139,7 +148,7 @@ export function cutsFlows({ removed, replaced, rings, ending }: Change): boolean
   if (removed.length > 0 || replaced.length > 0 || ending.some(({ kind }) => kind === 'clients')) return true;
   return rings.some(({ before, after }) => {
     if (before === undefined) return false;
-    if (after === undefined || after.family !== before.family) return true;
+    if (after === undefined || !sameSets(before, after)) return true;
     const live = liveElements(after);
     return [...liveElements(before).keys()].some((key) => !live.has(key));
   });
@@ -186,6 +195,7 @@ function ringMark(topByte: number, ring: number): number {
 
 /** How the flows to a ring are hashed to its slots: by ring, so that a ring may change its size alone. */
 function* hashElements(ring: Ring): Generator<Element> {
+  if (ring.floating) return yield* floatingHashElements(ring);
   for (const affinity of affinities) {
     yield {
       set: `ring_hash${ring.family}`,
@@ -195,14 +205,19 @@ function* hashElements(ring: Ring): Generator<Element> {
   }
 }
 
+/** True where both are elements of the same sets. */
+function sameSets(one: Ring, other: Ring): boolean {
+  return one.family === other.family && one.floating === other.floating;
+}
+
 function liveElements(ring: Ring): ReadonlyMap<string, Element> {
   const elements = new Map<string, Element>();
   for (const member of ring.members) {
     for (const protocol of liveProtocols(member)) {
-      elements.set(`${member.address}/${protocol}`, {
-        set: `ring_live${ring.family}`,
-        key: [ring.number, member.address, protocol],
-      });
+      const element = ring.floating
+        ? floatingMemberElement(ring, member, protocol)
+        : { set: `ring_live${ring.family}`, key: [ring.number, member.address, protocol] };
+      elements.set(`${member.address}/${element.key.join('/')}`, element);
     }
   }
   return elements;
@@ -218,8 +233,15 @@ function slotAddress(ring: Ring, slot: number): IpAddress | undefined {
   return index === undefined ? undefined : ring.members[index]?.address;
 }
 
+/** What tells whether a slot's element has to be written anew. */
+function slotHolder(ring: Ring, slot: number): string | number | undefined {
+  const address = slotAddress(ring, slot);
+  return ring.floating && address !== undefined ? numbersOf(ring).get(address) : address;
+}
+
 function slotElement(ring: Ring, slot: number): Element {
   const address = slotAddress(ring, slot);
   if (address === undefined) throw new RangeError(`ring ${ring.number}: slot ${slot} names no member`);
+  if (ring.floating) return floatingSlotElement(ring, slot, address);
   return { set: `ring${ring.family}`, key: [ring.number, slot], value: [address] };
 }

@@ -15,6 +15,7 @@ import {
 } from '../netlink/netlink.ts';
 import { NetlinkError, type NetlinkSocket, openNetlinkSocket } from '../netlink/socket.ts';
 import { fastRuleCount, fastTableName } from './fast-table.ts';
+import { floatingRuleCount, floatingTableName, isFloatingSet, tableOfFloatingSet } from './floating-table.ts';
 import { passingSets } from './limit-chains.ts';
 import { ruleCount, setDefinitions, shapeVersion, tableName } from './skeleton.ts';
 import { type KernelStamp, readStamp } from './stamp.ts';
@@ -30,6 +31,8 @@ const message = {
   getFlowtable: 23,
 } as const;
 const NFPROTO_INET = 1;
+const NFPROTO_IPV4 = 2;
+const NFPROTO_IPV6 = 10;
 const ENOENT = 2;
 
 /** What the kernel has of ours. */
@@ -159,6 +162,31 @@ export function readFastTable(
   return { whole: tableFlags === 0 && rules === fastRuleCount, devices };
 }
 
+/** Whether the tables for floating addresses stand: `whole` as this version makes them, `other` somehow, `absent`. */
+export function readFloatingTables(socket: NetlinkSocket): 'whole' | 'other' | 'absent' {
+  const found = ([4, 6] as const).map((family) => readFloatingTable(socket, family));
+  if (found.every((each) => each === 'absent')) return 'absent';
+  return found.every((each) => each === 'whole') ? 'whole' : 'other';
+}
+
+function readFloatingTable(socket: NetlinkSocket, family: 4 | 6): 'whole' | 'other' | 'absent' {
+  const table = attribute(1, text(floatingTableName));
+  const protocol = family === 4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
+  let tableFlags = 0;
+  let rules = 0;
+  try {
+    const read = ({ body }: Message): void => {
+      tableFlags = attributes(body).get(2)?.readUInt32BE() ?? 0;
+    };
+    ask(socket, message.getTable, flags.ack, [table], read, protocol);
+  } catch (error) {
+    if (error instanceof NetlinkError && error.errno === ENOENT) return 'absent';
+    throw error;
+  }
+  ask(socket, message.getRule, flags.dump, [table], () => (rules += 1), protocol);
+  return tableFlags === 0 && rules === floatingRuleCount(family) ? 'whole' : 'other';
+}
+
 /** The stamp alone; the table must exist. */
 export function readKernelStamp(socket: NetlinkSocket): KernelStamp | undefined {
   const version = nativeU32(shapeVersion);
@@ -189,7 +217,7 @@ export function readCounters(
     const requestFlags = index === asked.length - 1 ? flags.ack : 0;
     return request(
       subsystem | message.getSetElement,
-      NFPROTO_INET,
+      familyOfSet(set),
       requestFlags,
       last,
       ...setOf(set),
@@ -218,7 +246,13 @@ function elementCounter(element: Attributes): ElementCounter | undefined {
 }
 
 function setOf(name: string): readonly Buffer[] {
-  return [attribute(1, text(tableName)), attribute(2, text(name))];
+  const table = isFloatingSet(name) ? floatingTableName : tableName;
+  return [attribute(1, text(table)), attribute(2, text(name))];
+}
+
+function familyOfSet(name: string): number {
+  if (!isFloatingSet(name)) return NFPROTO_INET;
+  return tableOfFloatingSet(name).family === 'ip' ? NFPROTO_IPV4 : NFPROTO_IPV6;
 }
 
 function name0(bytes: Buffer | undefined): string {
@@ -231,11 +265,12 @@ function ask(
   requestFlags: number,
   content: readonly Buffer[],
   onMessage: (message: Message) => void,
+  family = NFPROTO_INET,
 ): void {
   const sequence = socket.nextSequence();
   let errno = 0;
   socket.exchange(
-    request(subsystem | type, NFPROTO_INET, requestFlags, sequence, ...content),
+    request(subsystem | type, family, requestFlags, sequence, ...content),
     sequence,
     (answer) => {
       if (answer.sequence !== sequence) return;

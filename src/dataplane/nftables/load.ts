@@ -1,7 +1,8 @@
 // The three ways to bring a whole table into the kernel, by what is there before.
 import { type BulkFile, createBulkFile, runNft } from './bulk.ts';
-import { type Element, jsonCommands, type Operation, textCommands } from './element.ts';
+import { type Element, jsonCommands, jsonTable, type Operation, textCommands, textTable } from './element.ts';
 import { protocolNumber } from './encode.ts';
+import { floatingSets } from './floating-table.ts';
 import type { Outcome } from './session.ts';
 import { setDefinitions, skeletonText, tableName } from './skeleton.ts';
 import { additionText } from './timeouts.ts';
@@ -18,6 +19,8 @@ export interface LoadContext {
   readonly timeouts: ReadonlySet<string>;
   /** Completes the skeleton by what nft cannot say. */
   complete(): Outcome;
+  /** The tables for floating addresses stand. */
+  readonly floating: boolean;
   /** The element that says that the load is complete. */
   readonly stamp: Element;
 }
@@ -97,20 +100,19 @@ function wholeSkeleton({ timeouts }: LoadContext): string {
  * timeouts must stand.
  */
 export async function replaceContent(context: LoadContext): Promise<Outcome> {
-  const { scratch, elements, stamp, language } = context;
+  const { scratch, elements, stamp, language, floating } = context;
+  const flushed = [...setDefinitions, ...(floating ? ([4, 6] as const).flatMap(floatingSets) : [])];
   const file = await createBulkFile(scratch, language);
   try {
     if (language === 'text') {
-      await file.write(setDefinitions.map(({ kind, name }) => `flush ${kind} inet ${tableName} ${name}\n`));
+      await file.write(flushed.map(({ kind, name }) => `flush ${kind} ${textTable(name)} ${name}\n`));
       await file.write(textCommands(additions(everything(elements(), stamp))));
       return await file.run();
     }
     await file.write(['{"nftables":[']);
-    for (const { kind, name } of setDefinitions) {
-      await file.write([
-        `{"flush":{"${kind}":{"family":"inet","table":"${tableName}","name":"${name}"}}},\n`,
-      ]);
-    }
+    await file.write(
+      flushed.map(({ kind, name }) => `{"flush":{"${kind}":{${jsonTable(name)},"name":"${name}"}}},\n`),
+    );
     await file.write(jsonCommands(additions(everything(elements(), stamp))));
     await file.write([']}']);
   } catch (error) {

@@ -2,7 +2,7 @@
 import type { Logger } from 'pino';
 import type { Change } from '../../forwarding/change.ts';
 import type { FlowLimit } from '../../forwarding/flow-limits.ts';
-import type { Entry, ForwardingTable, RingMember } from '../../forwarding/table.ts';
+import type { Entry, ForwardingTable, Ring, RingMember } from '../../forwarding/table.ts';
 import { type FlowDeletion, type Flows, flowsOver } from '../conntrack/flows.ts';
 import { listTracked } from '../conntrack/list.ts';
 import type { FlowSelection } from '../conntrack/selection.ts';
@@ -36,9 +36,17 @@ import {
   tableRings,
 } from './encode.ts';
 import { type FastPath, openFastPath } from './fast-path.ts';
+import { floatingRemovalText, floatingText, isFloatingSet } from './floating-table.ts';
 import { grouped } from './grouping.ts';
 import { type IdleRules, idleRules, isOver } from './idle-flows.ts';
-import { countElements, readGeneration, readKernelStamp, readShape, type Shape } from './kernel.ts';
+import {
+  countElements,
+  readFloatingTables,
+  readGeneration,
+  readKernelStamp,
+  readShape,
+  type Shape,
+} from './kernel.ts';
 import { loadFresh, replaceContent, replaceEmpty, replaceTable } from './load.ts';
 import { addOutboundRule } from './outbound-rule.ts';
 import { probeFlows, probeNft, probeRuleset } from './probe.ts';
@@ -130,6 +138,8 @@ export class NftablesDataPlane implements DataPlane {
   #elements: Map<string, number> | undefined;
   /** Chains in the kernel that give flows their idle timeout. */
   #timeouts = new Set<string>();
+  /** The tables for floating addresses stand, because a rule asked for them. */
+  #floating = false;
   /** What `tend` was last told, and what follows from it. */
   #tended: { readonly table: ForwardingTable; readonly rules: IdleRules } | undefined;
   #looking: Promise<void> | undefined;
@@ -206,11 +216,14 @@ export class NftablesDataPlane implements DataPlane {
       const shape = readShape(questions);
       const next = { stamp, sequence: nextSequence(shape.stamp?.sequence ?? 0) };
       const timeouts = chainsOf(tableEntries(table));
+      const floating = asksToFloat(tableEntries(table), tableRings(table));
+      if (floating) await this.#prepareFloating(shape.stamp !== undefined);
       const context = {
         scratch,
         elements: () => tableElements(table),
         timeouts,
         language: languageFor(tableLimits(table)),
+        floating,
         run: (all: Iterable<Operation>) => this.#transact(all),
         complete: () => addOutboundRule(questions),
         stamp: stampElement(next),
@@ -228,6 +241,7 @@ export class NftablesDataPlane implements DataPlane {
         throw new CommitFailed('the table was loaded but cannot be read back', 'the stamp is missing');
       }
       await this.#dropTimeouts(timeouts);
+      if (!floating) await this.#dropFloating();
       this.#idle = tableElements(table).next().done === true;
       this.#unchecked = table;
       this.#inBackground({});
@@ -244,12 +258,15 @@ export class NftablesDataPlane implements DataPlane {
       if (cutsFlows(change) || timeouts.size > 0) await fast.pause();
       const next = { stamp, sequence: nextSequence(previous.sequence) };
       if (this.#idle && change.added.length > fillingAtOnce) {
+        if (asksToFloat(entriesOf(change), ringsOf(change))) await this.#prepareFloating(true);
         await this.#fill(change, previous, next);
         this.#inBackground(change);
         return;
       }
       this.#idle = false;
       await this.#prepareTimeouts(timeouts);
+      if (!this.#floating && asksToFloat(entriesOf(change), ringsOf(change)))
+        await this.#prepareFloating(true);
       const known = readGeneration(questions) === this.#generation;
       const growth = new Map<string, number>();
       const outcome = await this.#transact(
@@ -273,6 +290,7 @@ export class NftablesDataPlane implements DataPlane {
       elements: () => additionsOf(change),
       timeouts: chainsOf(entriesOf(change)),
       language: languageFor(change.limits),
+      floating: this.#floating,
       run: (all: Iterable<Operation>) => this.#transact(all),
       complete: () => addOutboundRule(questions),
       stamp: stampElement(next),
@@ -346,6 +364,7 @@ export class NftablesDataPlane implements DataPlane {
       const ending = await runNft(['-f', '-'], `${endingRemovalText}\n`);
       if (ending.kind !== 'done')
         throw new CommitFailed('the table of endings could not be removed', ending.log);
+      await this.#dropFloating();
       if (readShape(questions).kind !== 'absent') {
         const outcome = await runNft(['delete', 'table', 'inet', tableName]);
         if (outcome.kind !== 'done' && readShape(questions).kind !== 'absent') {
@@ -390,6 +409,7 @@ export class NftablesDataPlane implements DataPlane {
     const shape = readShape(questions);
     this.#stamp = shape.stamp;
     this.#timeouts = new Set(shape.timeouts);
+    this.#floating = shape.kind === 'current' && readFloatingTables(questions) !== 'absent';
     const elements = shape.kind === 'current' ? await this.#count(shape) : undefined;
     this.#elements = elements && new Map(elements);
     this.#generation = shape.stamp === undefined ? -1 : generation;
@@ -437,6 +457,29 @@ export class NftablesDataPlane implements DataPlane {
     if (outcome.kind === 'done') for (const chain of left) this.#timeouts.delete(chain);
     else
       this.#logger.warn({ log: outcome.log }, 'idle timeouts that are no more in use could not be removed');
+  }
+
+  /** Makes the tables for floating addresses; `keep`: unless they stand as this version makes them. Throws `CommitFailed`. */
+  async #prepareFloating(keep: boolean): Promise<void> {
+    const { questions } = this.#open();
+    if (!(keep && readFloatingTables(questions) === 'whole')) {
+      this.#generation = -1;
+      const outcome = await runNft(['-f', '-'], floatingText());
+      if (outcome.kind !== 'done' && readFloatingTables(questions) !== 'whole') {
+        const words = `the kernel or nft refuses what floating addresses need: ${summary(outcome.log)}`;
+        throw new CommitFailed(words, outcome.log);
+      }
+    }
+    this.#floating = true;
+  }
+
+  /** Takes them away, once nothing leads there any more. */
+  async #dropFloating(): Promise<void> {
+    if (readFloatingTables(this.#open().questions) === 'absent') return;
+    const outcome = await runNft(['-f', '-'], floatingRemovalText());
+    if (outcome.kind === 'done') this.#floating = false;
+    else this.#logger.warn({ log: outcome.log }, 'the tables for floating addresses could not be removed');
+    await this.#recognize();
   }
 
   async #resetIdle(rules: IdleRules): Promise<void> {
@@ -538,6 +581,9 @@ export class NftablesDataPlane implements DataPlane {
     const lost = this.#timeouts.difference(shape.timeouts);
     if (lost.size > 0)
       return { kind: 'damaged', detail: `idle timeouts were removed: ${[...lost].join(', ')}` };
+    if (this.#floating && readFloatingTables(questions) !== 'whole') {
+      return { kind: 'damaged', detail: 'the tables for floating addresses were removed or changed' };
+    }
     const strange = await this.#strangeElements(shape);
     if (strange !== undefined) return { kind: 'damaged', detail: strange };
     this.#generation = generation;
@@ -621,6 +667,18 @@ function* entriesOf({ added, replaced }: Change): Generator<Entry> {
   for (const { after } of replaced) yield after;
 }
 
+/** Rings that are there after it. */
+function* ringsOf({ rings }: Change): Generator<Ring> {
+  for (const { after } of rings) if (after !== undefined) yield after;
+}
+
+/** True where the tables for floating addresses are needed. */
+function asksToFloat(entries: Iterable<Entry>, rings: Iterable<Ring>): boolean {
+  for (const { floating } of rings) if (floating) return true;
+  for (const { target } of entries) if (target.kind === 'balanced' && target.floating) return true;
+  return false;
+}
+
 function* additionsOf(change: Change): Generator<Element> {
   for (const { verb, element } of changeOperations(change)) if (verb === 'add') yield element;
 }
@@ -635,6 +693,10 @@ function* operations(change: Change, previous: KernelStamp, next: KernelStamp): 
 function* counted(all: Iterable<Operation>, growth: Map<string, number>): Generator<Operation> {
   for (const operation of all) {
     const { set } = operation.element;
+    if (isFloatingSet(set)) {
+      yield operation;
+      continue;
+    }
     growth.set(set, (growth.get(set) ?? 0) + (operation.verb === 'add' ? 1 : -1));
     yield operation;
   }

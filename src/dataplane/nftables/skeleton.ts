@@ -28,10 +28,10 @@ export const affinityNumber: Readonly<Record<Affinity, number>> = {
 };
 
 export const affinities: readonly Affinity[] = ['five-tuple', 'client-ip', 'client-ip-protocol'];
-const ringSizes: readonly RingSize[] = [1021, 16381, 65537];
+export const ringSizes: readonly RingSize[] = [1021, 16381, 65537];
 
 /** Of every jhash, so that each gateway, and each load of the ruleset, chooses alike. */
-const hashSeed = '0x50656e73';
+export const hashSeed = '0x50656e73';
 
 /** The chain that writes a flow's slot, for one way to hash, size of ring and family. */
 export function hashChain(affinity: Affinity, size: RingSize, family: Family): string {
@@ -50,7 +50,7 @@ export interface SetDefinition {
   readonly more?: string;
 }
 
-interface ChainDefinition {
+export interface ChainDefinition {
   readonly name: string;
   readonly hook?: string;
   readonly rules: readonly string[];
@@ -289,7 +289,7 @@ function classes(
   ];
 }
 
-function hashing(affinity: Affinity, size: RingSize, family: Family, fields: string): ChainDefinition {
+export function hashing(affinity: Affinity, size: RingSize, family: Family, fields: string): ChainDefinition {
   return {
     name: hashChain(affinity, size, family),
     rules: [`meta priority set jhash ${fields} mod ${size} seed ${hashSeed}`],
