@@ -10,7 +10,7 @@
 #define PENSTOCK_ABI_H
 
 /* Raised whenever the meaning or the layout of anything in this file changes: the agent then builds the maps anew. */
-#define ABI_VERSION 2
+#define ABI_VERSION 3
 
 union address {
 	__u8 bytes[16];
@@ -40,6 +40,7 @@ struct control {
 	__u64 revision;
 	__u64 sequence;
 	__u64 spare[9];
+	union address tunnels[2]; /* source of outer headers, of IPv4 and of IPv6; zero: not known */
 };
 
 enum target_kind {
@@ -49,6 +50,9 @@ enum target_kind {
 	TARGET_BALANCED = 3,
 	TARGET_HAND_UP = 4,  /* nftables does it: masquerading */
 	TARGET_LEAVE = 5,    /* nftables does it, and answers go to the clients: idle timeouts, limits */
+	/* Balanced; the destination address stays, and answers do not come by. From here on see floats_by(). */
+	TARGET_FLOATING = 6, /* by the member's MAC address */
+	TARGET_ENCAPSULATED = 7, /* within a packet to the member */
 };
 
 enum affinity {

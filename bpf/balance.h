@@ -122,6 +122,16 @@ static __always_inline bool is_taken(const struct packet *p, const struct flow *
 	return false;
 }
 
+static __always_inline __u8 floats_by(const struct target *target)
+{
+	return target->kind >= TARGET_FLOATING ? target->kind - TARGET_FLOATING + FLOATS_NEIGHBOUR : 0;
+}
+
+static __always_inline bool leads_to_ring(const struct target *target)
+{
+	return target->kind == TARGET_BALANCED || target->kind >= TARGET_FLOATING;
+}
+
 /* The flow as far as the client's packet tells. */
 static __always_inline void describe_flow(struct flow *flow, const struct packet *p, const struct target *target,
 					  __u32 frontend)
@@ -134,7 +144,7 @@ static __always_inline void describe_flow(struct flow *flow, const struct packet
 	flow->frontend = frontend;
 	flow->frontend_serial = target->serial;
 	flow->protocol = p->protocol;
-	flow->kind = target->kind == TARGET_BALANCED ? FLOW_BALANCED : FLOW_NAT;
+	flow->kind = leads_to_ring(target) ? FLOW_BALANCED : FLOW_NAT;
 }
 
 /* Fixes where a new flow goes, and by which port of the client the machine shall see it: index into `machines`, or -reason. */
@@ -151,8 +161,9 @@ STEP int start_flow(struct packet *p, const struct target *target, __u32 fronten
 		return -REASON_NO_MEMBER;
 	describe_flow(&flow, p, target, frontend);
 	to = flow.to = target->to;
-	if (target->kind == TARGET_BALANCED) {
-		if (p->protocol == IPPROTO_TCP && !opens(p))
+	if (leads_to_ring(target)) {
+		/* nftables may know the flow, but it cannot encapsulate. */
+		if (p->protocol == IPPROTO_TCP && !opens(p) && p->floats != FLOATS_WITHIN)
 			return -REASON_UNKNOWN_FLOW;
 		flow.to = choose_member(p, target);
 		member = member_at(flow.to);
@@ -165,13 +176,15 @@ STEP int start_flow(struct packet *p, const struct target *target, __u32 fronten
 	machine = bpf_map_lookup_elem(&machines, &to);
 	if (!machine)
 		return -REASON_NO_MEMBER;
-	flow.machine = machine->address;
+	/* Without the machine's address where answers do not come by: what it says for itself is none of them. */
+	if (!p->floats)
+		flow.machine = machine->address;
 
 	home = j = flow_hash(&flow.client, flow.client_port, flow.protocol, seed);
 	port = bpf_ntohs(flow.client_port);
 	for (i = 0; i < REPORT_TRIES; i++) {
 		flow.sent_port = bpf_htons(port);
-		if (!is_taken(p, &flow, j, &other))
+		if (p->floats || !is_taken(p, &flow, j, &other))
 			break;
 		port = 1024 + hash_end(home.b + i * 0x9e3779b1u) % (65536 - 1024);
 		j = flow_hash(&flow.client, bpf_htons(port), flow.protocol, seed);
@@ -184,7 +197,7 @@ STEP int start_flow(struct packet *p, const struct target *target, __u32 fronten
 		flow.kind = FLOW_BACK;
 		if (!insert_flow(&flow, j.c, make_word(j.b, STATE_NEW, flow_time(p))))
 			return -REASON_FLOW_TABLE_FULL;
-		flow.kind = target->kind == TARGET_BALANCED ? FLOW_BALANCED : FLOW_NAT;
+		flow.kind = leads_to_ring(target) ? FLOW_BALANCED : FLOW_NAT;
 	}
 	if (!insert_flow(&flow, home.c, make_word(home.b, state_by_client(p, STATE_NEW), flow_time(p))))
 		return -REASON_FLOW_TABLE_FULL;
@@ -317,7 +330,7 @@ static __always_inline int machine_of_flow(struct packet *p, const struct target
 		return -REASON_ICMP;
 	if (machine == UNKNOWN_FLOW) {
 		machine = start_flow(p, target, frontend, seed);
-		if (machine == -REASON_UNKNOWN_FLOW)
+		if (machine == -REASON_UNKNOWN_FLOW && !p->floats)
 			leave_to_conntrack(p, target, seed);
 		return machine;
 	}

@@ -86,7 +86,9 @@ static __always_inline int toward_frontend(struct xdp_md *ctx, struct packet *p)
 			note_left(p, &target, c->flow_seed);
 		return hand_up(REASON_IDLE_RULE);
 	}
-	if (is_machine(&p->source, p->source_hash, p->source_cell, p->epoch))
+	p->floats = floats_by(&target);
+	/* What nftables cannot do is done here, also for a machine. */
+	if (p->floats != FLOATS_WITHIN && is_machine(&p->source, p->source_hash, p->source_cell, p->epoch))
 		return hand_up(REASON_HAIRPIN);
 	if (p->source_cell & ADDRESS_FRONTEND && is_source_own(ctx, p))
 		return hand_up(REASON_UNROUTABLE);

@@ -78,6 +78,20 @@ static __always_inline const union address *next_destination(const struct packet
 	return p->flags & NEW_DESTINATION ? &p->address : &p->destination;
 }
 
+/* What is put before the packet's own header. */
+static __always_inline __u32 outer_length(const struct packet *p)
+{
+	if (p->floats != FLOATS_WITHIN)
+		return 0;
+	return is_ipv6(p) ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
+}
+
+/* The kernel may: the outer IPv4 header allows it, whatever the inner one says (RFC 2003, 3.1 has it otherwise). */
+static __always_inline bool may_be_fragmented(const struct packet *p)
+{
+	return p->flags & MAY_BE_FRAGMENTED || (p->floats == FLOATS_WITHIN && !is_ipv6(p));
+}
+
 /* Where `gateway` is given: HOP_ELSEWHERE unless that is the answer, on the interface `device`. */
 STEP int ask_fib(struct xdp_md *ctx, struct packet *p, const union address *gateway, __u32 device)
 {
@@ -93,7 +107,7 @@ STEP int ask_fib(struct xdp_md *ctx, struct packet *p, const union address *gate
 	question.l4_protocol = p->protocol;
 	question.sport = p->new_source_port;
 	question.dport = p->new_destination_port;
-	question.tot_len = p->length;
+	question.tot_len = p->length + outer_length(p);
 	question.ifindex = p->device;
 	if (is_ipv6(p)) {
 		question.family = AF_INET6;
@@ -125,7 +139,7 @@ STEP int ask_fib(struct xdp_md *ctx, struct packet *p, const union address *gate
 	case BPF_FIB_LKUP_RET_UNSUPP_LWT:
 		return -REASON_ELSEWHERE;
 	case BPF_FIB_LKUP_RET_FRAG_NEEDED:
-		if (!(p->flags & MAY_BE_FRAGMENTED))
+		if (!may_be_fragmented(p))
 			return -REASON_TOO_BIG;
 		/* Where to, it did not say. */
 		question.tot_len = 0;

@@ -30,6 +30,10 @@
 #define NEW_DESTINATION 32    /* `address` replaces the destination, else the source */
 #define STARTS_FLOW 64
 
+/* `floats`: the destination stays. */
+#define FLOATS_NEIGHBOUR 1     /* and the frame goes to the member's MAC address */
+#define FLOATS_WITHIN 2        /* and the packet goes within another one to the member's address */
+
 #define IS_ERROR 128           /* of ICMP; the addresses and ports are those of the packet that it is about */
 
 #define TCP_FIN 1
@@ -66,7 +70,8 @@ struct packet {
 	__u8 tags;                   /* VLAN tags */
 	__u8 tos;
 	__u8 hop_limit;
-	__u8 pad[2];
+	__u8 floats;
+	__u8 pad;
 };
 
 /* In ns, coarse. A helper costs a call and a return, 10 ns and more; jiffies are read in place (Linux 5.6). */

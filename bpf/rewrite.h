@@ -38,12 +38,13 @@ static __always_inline bool rewrite_ipv4(const struct xdp_md *ctx, const struct 
 
 	if ((void *)(ip + 1) > frame_end(ctx))
 		return false;
-	change = sum_change32(0, p->flags & NEW_DESTINATION ? ip->daddr : ip->saddr, p->address.words[3]);
+	change = p->floats ? 0 :
+		 sum_change32(0, p->flags & NEW_DESTINATION ? ip->daddr : ip->saddr, p->address.words[3]);
 	if (!(p->flags & (IS_LATER_FRAGMENT | IS_ERROR)) && !rewrite_ports(ctx, p, change))
 		return false;
-	if (p->flags & NEW_DESTINATION)
+	if (!p->floats && p->flags & NEW_DESTINATION)
 		ip->daddr = p->address.words[3];
-	else
+	else if (!p->floats)
 		ip->saddr = p->address.words[3];
 	if (whither == TO_WIRE) {
 		ip->ttl--;
@@ -60,10 +61,12 @@ static __always_inline bool rewrite_ipv6(const struct xdp_md *ctx, const struct 
 
 	if ((void *)(ip + 1) > frame_end(ctx))
 		return false;
-	change = sum_change_address(0, p->flags & NEW_DESTINATION ? &p->destination : &p->source, &p->address);
+	change = p->floats ? 0 :
+		 sum_change_address(0, p->flags & NEW_DESTINATION ? &p->destination : &p->source, &p->address);
 	if (!(p->flags & (IS_LATER_FRAGMENT | IS_ERROR)) && !rewrite_ports(ctx, p, change))
 		return false;
-	__builtin_memcpy(p->flags & NEW_DESTINATION ? &ip->daddr : &ip->saddr, &p->address, sizeof(p->address));
+	if (!p->floats)
+		__builtin_memcpy(p->flags & NEW_DESTINATION ? &ip->daddr : &ip->saddr, &p->address, sizeof(p->address));
 	if (whither == TO_WIRE)
 		ip->hop_limit--;
 	return true;
@@ -71,7 +74,8 @@ static __always_inline bool rewrite_ipv6(const struct xdp_md *ctx, const struct 
 
 static __always_inline bool rewrite(struct xdp_md *ctx, const struct packet *p, int whither)
 {
-	if (p->flags & IS_ERROR && !rewrite_error(ctx, p))
+	/* The one who is told of it sent what it is about, with the address that stays. */
+	if (p->flags & IS_ERROR && !p->floats && !rewrite_error(ctx, p))
 		return false;
 	return is_ipv6(p) ? rewrite_ipv6(ctx, p, whither) : rewrite_ipv4(ctx, p, whither);
 }
@@ -117,7 +121,10 @@ static __always_inline bool rewrite_ethernet(const struct xdp_md *ctx, const str
 	return true;
 }
 
-/* Translates, and leaves the rest to the kernel: it knows how to ask for a neighbour, to fragment, to read options. */
+/*
+ * Translates, and leaves the rest to the kernel: it knows how to ask for a neighbour, to fragment, to read options. What
+ * keeps its destination would not leave the host that way, unless within another packet.
+ */
 STEP int let_kernel_route(struct xdp_md *ctx, struct packet *p, __u32 reason)
 {
 	const struct control *c;
@@ -125,7 +132,11 @@ STEP int let_kernel_route(struct xdp_md *ctx, struct packet *p, __u32 reason)
 	struct ethhdr *eth;
 
 	c = bpf_map_lookup_elem(&control, &zero);
-	if (!p || !c || !rewrite(ctx, p, TO_KERNEL))
+	if (!p || !c)
+		return XDP_PASS;
+	if (p->floats == FLOATS_NEIGHBOUR)
+		return hand_up(reason);
+	if (!rewrite(ctx, p, p->floats ? TO_WIRE : TO_KERNEL) || (p->floats && !encapsulate(ctx, p)))
 		return XDP_PASS;
 	eth = (void *)(long)ctx->data;
 	if ((void *)(eth + 1) > frame_end(ctx))
@@ -146,25 +157,32 @@ static __always_inline int leave(struct xdp_md *ctx, struct packet *p, int hop)
 	if (!c)
 		return XDP_PASS;
 	current = READ_ONCE(c->routes);
-	if (elsewhere_count(current) && comes_from_elsewhere(ctx, p, current))
+	if (p->floats == FLOATS_WITHIN && !c->tunnels[is_ipv6(p)].words[3])
+		return hand_up(REASON_UNROUTABLE);
+	/* Only of a flow whose answers come by. */
+	if (elsewhere_count(current) && !p->floats && comes_from_elsewhere(ctx, p, current))
 		return hand_up(REASON_ELSEWHERE);
+	if (p->floats == FLOATS_WITHIN && hop == -REASON_ELSEWHERE)
+		hop = -REASON_ROUTED_DEVICE;
 	if (hop != HOP_KNOWN)
 		return IS_ROUTED(-hop) ? let_kernel_route(ctx, p, -hop) : hand_up(-hop);
 	device = find_device(p->hop.device);
 	if (!device)
-		return hand_up(REASON_ELSEWHERE);
-	if (p->length > p->hop.mtu) {
-		if (!(p->flags & MAY_BE_FRAGMENTED))
+		return p->floats == FLOATS_WITHIN ? let_kernel_route(ctx, p, REASON_ROUTED_DEVICE) :
+						    hand_up(REASON_ELSEWHERE);
+	if (p->length + outer_length(p) > p->hop.mtu) {
+		if (!may_be_fragmented(p))
 			return hand_up(REASON_TOO_BIG);
 		return let_kernel_route(ctx, p, REASON_ROUTED_TOO_BIG);
 	}
-	if (p->flags & HAS_OPTIONS)
+	if (p->flags & HAS_OPTIONS && p->floats != FLOATS_WITHIN)
 		return let_kernel_route(ctx, p, REASON_ROUTED_OPTIONS);
 	if (!(device->flags & DEVICE_SENDS))
 		return let_kernel_route(ctx, p, REASON_ROUTED_DEVICE);
 	if (device->tags != p->tags && !retag(ctx, p, device->tags))
 		return let_kernel_route(ctx, p, REASON_ROUTED_DEVICE);
-	if (!rewrite(ctx, p, TO_WIRE) || !rewrite_ethernet(ctx, p, device))
+	if (!rewrite(ctx, p, TO_WIRE) || (p->floats == FLOATS_WITHIN && !encapsulate(ctx, p)) ||
+	    !rewrite_ethernet(ctx, p, device))
 		return XDP_PASS;
 	count_packet(p);
 	if (device->physical == ctx->ingress_ifindex && !(device->flags & DEVICE_LOSES_RETURNS))

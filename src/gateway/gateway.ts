@@ -19,6 +19,7 @@ import type { Host } from '../host/host.ts';
 import { assignPorts } from '../ports/assign.ts';
 import { assignOutbound } from '../ports/assign-outbound.ts';
 import type { Mapping } from '../ports/mapping.ts';
+import type { Abilities } from '../resources/abilities.ts';
 import type { IpAddress } from '../resources/address.ts';
 import type { ConfigurationChange } from '../resources/change.ts';
 import { applyChangeSet, replaceConfigurationInSteps } from '../resources/configuration.ts';
@@ -182,14 +183,18 @@ export class Gateway implements GatewayContract {
   }
 
   apply(changes: ChangeSetDraft, options: ChangeOptions = {}): Promise<Applied> {
-    return this.#change((state) => applyChangeSet(state.configuration, changes), options);
+    return this.#change((state) => applyChangeSet(state.configuration, changes, this.#abilities), options);
   }
 
   replaceAll(loadBalancers: readonly LoadBalancerDraft[], options: ChangeOptions = {}): Promise<Applied> {
     return this.#change(
-      (state) => stepByStep(replaceConfigurationInSteps(state.configuration, loadBalancers)),
+      (state) => stepByStep(replaceConfigurationInSteps(state.configuration, loadBalancers, this.#abilities)),
       options,
     );
+  }
+
+  get #abilities(): Abilities {
+    return { encapsulation: this.#parts.dataPlane.kind !== 'nftables' };
   }
 
   snapshot(): Snapshot {

@@ -1,5 +1,6 @@
 // From what a caller wants to a checked change of the configuration, or to a refusal with every offender.
 import { Map as PersistentMap } from 'immutable';
+import { type Abilities, checkAbilities, everyAbility } from './abilities.ts';
 import { carryAddressIndex } from './address-index.ts';
 import type { ChangedLoadBalancer, ConfigurationChange } from './change.ts';
 import { type Claimant, checkClaims } from './claims.ts';
@@ -21,14 +22,18 @@ export const emptyConfiguration: Configuration = PersistentMap<string, LoadBalan
  * The configuration after a change. A change that says only what is already so has no `changed`, and `after` is
  * `current` itself. Throws a `Refusal` with all offenders; costs nothing for load balancers that it does not name.
  */
-export function applyChangeSet(current: Configuration, draft: ChangeSetDraft): ConfigurationChange {
+export function applyChangeSet(
+  current: Configuration,
+  draft: ChangeSetDraft,
+  abilities: Abilities = everyAbility,
+): ConfigurationChange {
   const findings = collectFindings();
   const { report } = findings;
   const puts = parsePuts(draft, current, report);
   const deletes = parseDeletes(draft, current, puts, report);
   const edits = parseEdits(draft, report);
   checkEdited(edits, current, puts, deletes, report);
-  const change = settle(current, puts, deletes, edits, report);
+  const change = settle(current, puts, deletes, edits, abilities, report);
   findings.refuseIfAny();
   return change;
 }
@@ -52,6 +57,7 @@ export function replaceConfiguration(
 export function* replaceConfigurationInSteps(
   current: Configuration,
   drafts: readonly LoadBalancerDraft[],
+  abilities: Abilities = everyAbility,
 ): Generator<void, ConfigurationChange, void> {
   const findings = collectFindings();
   const { report } = findings;
@@ -69,7 +75,7 @@ export function* replaceConfigurationInSteps(
   }
   const deletes = new Map<string, Field>();
   for (const name of current.keys()) if (!parts.has(name)) deletes.set(name, request);
-  const change = settle(current, puts, deletes, new Map(), report);
+  const change = settle(current, puts, deletes, new Map(), abilities, report);
   findings.refuseIfAny();
   return change;
 }
@@ -130,6 +136,7 @@ function settle(
   puts: Puts,
   deletes: Deletes,
   edits: PoolEdits,
+  abilities: Abilities,
   report: Report,
 ): ConfigurationChange {
   const changed = new Map<string, ChangedLoadBalancer>();
@@ -145,6 +152,7 @@ function settle(
     const after = isPutAndEdited ? sharePools(before, edited) : edited;
     if (parsed !== undefined) {
       checkRules(parsed, after, own, report);
+      checkAbilities(parsed.balancingRules, abilities, report);
       claimants.push({ parsed, after, ...(before === undefined ? {} : { before }) });
     }
     if (own !== undefined) checkEdits(after, own, report);

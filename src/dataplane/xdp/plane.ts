@@ -46,6 +46,7 @@ import { Presence } from './presence.ts';
 import { reasonsOf } from './reasons.ts';
 import { possibleCpus } from './settings.ts';
 import { Tending } from './tending.ts';
+import { type FirstMachines, firstMachines, firstMachinesOf, writeTunnelSources } from './tunnel-sources.ts';
 
 export interface XdpOptions {
   /** `auto`: all interfaces that carry traffic to machines and clients. */
@@ -126,6 +127,7 @@ export class XdpDataPlane implements DataPlane {
   load(table: ForwardingTable, stamp: Stamp): Promise<void> {
     return this.#inTurn(async () => {
       await this.#stagedToLoad(table);
+      await this.#writeTunnels(firstMachines(table));
       await this.#unlessRefused(() => this.#nftables.load(table, stamp));
       this.#publish(stamp);
       await this.#appear();
@@ -136,6 +138,7 @@ export class XdpDataPlane implements DataPlane {
     return this.#inTurn(async () => {
       this.#open();
       await this.#stagedToCommit(change);
+      await this.#writeTunnels(firstMachinesOf(change));
       // While their members are still known; those whose members drain get no new ones.
       const draining = await this.#tending.draining(this.#loaded(), change);
       await this.#unlessRefused(() => this.#nftables.commit(change, stamp));
@@ -202,7 +205,10 @@ export class XdpDataPlane implements DataPlane {
     this.#nftables.tend(table);
     // In turn: what takes the maps away waits until nobody reads them.
     void this.#inTurn(async () => {
-      if (this.#engine !== undefined) this.#tending.tend(this.#engine, table);
+      if (this.#engine === undefined) return;
+      this.#tending.tend(this.#engine, table);
+      // Routes may have changed, and larger maps may have taken the place of those that knew.
+      await this.#writeTunnels(firstMachines(table));
     });
   }
 
@@ -258,6 +264,11 @@ export class XdpDataPlane implements DataPlane {
     throw new DataPlaneUnavailable(
       reasons.flatMap((reason) => (reason instanceof DataPlaneUnavailable ? reason.findings : [])),
     );
+  }
+
+  async #writeTunnels(machines: FirstMachines): Promise<void> {
+    if (machines.size > 0)
+      await writeTunnelSources(this.#loaded().program.memory('control').buffer, machines);
   }
 
   /** Takes back what is staged when the other half does not go along. */

@@ -1,7 +1,7 @@
 // From entries of the forwarding table to frontends with all that they refer to.
 
 import { protocolNumber } from '../../../forwarding/hash.ts';
-import type { Endpoint, Entry, Target } from '../../../forwarding/table.ts';
+import type { BalancedTarget, Endpoint, Entry, Target } from '../../../forwarding/table.ts';
 import type { Transport } from '../../../resources/address.ts';
 import { inetOf, readAddress } from './address-words.ts';
 import { affinityOf, kindOf, type TargetWords } from './frontends.ts';
@@ -49,6 +49,7 @@ export class Entries {
     if ((isHandedUp(kind) ? kind : undefined) !== handedUpAs(target, transport)) return false;
     if (leadsToMachine(how) !== (target.kind === 'nat')) return false;
     if (target.kind === 'balanced') {
+      if ((isHandedUp(kind) ? targetKind.balanced : kind) !== balancedKind(target)) return false;
       return affinityOf(how) === affinityNumber[target.affinity] && rings.has(target.ring, to);
     }
     const wanted = readAddress(target.address, this.#machine);
@@ -116,9 +117,9 @@ export class Entries {
       if (handedUp !== undefined) affinity = handedUpMachine;
     } else {
       to = rings.indexOf(target.ring);
-      kind = handedUp ?? targetKind.balanced;
+      kind = handedUp ?? balancedKind(target);
       affinity = affinityNumber[target.affinity];
-      if (handedUp === undefined) ringPorts.addPort(to, WaysBack.key(port, key));
+      if (kind === targetKind.balanced) ringPorts.addPort(to, WaysBack.key(port, key));
     }
     const how = port | (kind << 16) | (affinity << 24);
     const serial = earlier !== undefined && flowsGoOn(earlier, to, how) ? earlier.serial : serials.take();
@@ -134,6 +135,18 @@ export function leadsToMachine(how: number): boolean {
     kind === targetKind.tracked ||
     (isHandedUp(kind) && affinityOf(how) === handedUpMachine)
   );
+}
+
+/** Of a balanced target that the program does. */
+function balancedKind({ floating }: BalancedTarget): number {
+  switch (floating) {
+    case undefined:
+      return targetKind.balanced;
+    case 'neighbour':
+      return targetKind.floating;
+    case 'ipip':
+      return targetKind.encapsulated;
+  }
 }
 
 /** True for what nftables does. */

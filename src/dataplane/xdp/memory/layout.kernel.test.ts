@@ -35,6 +35,8 @@ const numbers = {
   TARGET_BALANCED: layout.targetKind.balanced,
   TARGET_HAND_UP: layout.targetKind.handUp,
   TARGET_LEAVE: layout.targetKind.leave,
+  TARGET_FLOATING: layout.targetKind.floating,
+  TARGET_ENCAPSULATED: layout.targetKind.encapsulated,
   AFFINITY_FIVE_TUPLE: layout.affinityNumber['five-tuple'],
   AFFINITY_CLIENT_IP: layout.affinityNumber['client-ip'],
   AFFINITY_CLIENT_IP_PROTOCOL: layout.affinityNumber['client-ip-protocol'],

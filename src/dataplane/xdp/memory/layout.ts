@@ -2,11 +2,11 @@
 // has the compiler compare them.
 
 /** `ABI_VERSION`. */
-export const abiVersion = 2;
+export const abiVersion = 3;
 
 /** `struct control`. What lies in its spare part is the agent's alone, see `stampPlaces`. */
 export const control = {
-  size: 128,
+  size: 160,
   abi: 0,
   epoch: 4,
   gate: 8,
@@ -18,6 +18,7 @@ export const control = {
   revision: 40,
   sequence: 48,
   spare: 56,
+  tunnels: 128,
 } as const;
 
 /** In `control.spare`: the first serial that has never been given out (u32). */
@@ -142,7 +143,16 @@ export const device = {
 } as const;
 
 /** `enum target_kind` */
-export const targetKind = { none: 0, nat: 1, tracked: 2, balanced: 3, handUp: 4, leave: 5 } as const;
+export const targetKind = {
+  none: 0,
+  nat: 1,
+  tracked: 2,
+  balanced: 3,
+  handUp: 4,
+  leave: 5,
+  floating: 6,
+  encapsulated: 7,
+} as const;
 
 /** `enum affinity` */
 export const affinityNumber = { 'five-tuple': 0, 'client-ip': 1, 'client-ip-protocol': 2 } as const;
