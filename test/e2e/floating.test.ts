@@ -21,7 +21,7 @@ import {
 } from './support/declare.ts';
 import { flowsOf } from './support/endings.ts';
 import { Flows, reachAll } from './support/flows.ts';
-import { connect, listLoadBalancers, put } from './support/gateway.ts';
+import { connect, failureOf, listLoadBalancers, put } from './support/gateway.ts';
 import { dataplane, upLab } from './support/lab.ts';
 import { answersIn, clientsSeen, machines, reached } from './support/outcomes.ts';
 import { ping } from './support/ping.ts';
@@ -349,6 +349,23 @@ describe.each([4, 6] as const)(`floating IP (item 6) on ${dataplane}, IPv%i`, (f
       await inside.stop();
       await lab.exec('b4', ['ip', 'addr', 'add', `${here}/${mask}`, 'dev', 'lo']);
     }
+  });
+});
+
+describe.runIf(dataplane === 'nftables')('floating IP (item 6) with encapsulation on nftables', () => {
+  it('is refused, each rule of it by name, and nothing changes', async () => {
+    const declared = web(4);
+    const rules = (declared.loadBalancingRules ?? []).map((rule, index) =>
+      index < 2 ? { ...rule, flow: { ...floating, encapsulation: 2 } } : rule,
+    );
+    const { violations } = await failureOf(put(client, { ...declared, loadBalancingRules: rules }));
+    expect(violations.map(({ field, reason }) => [field, reason])).toEqual(
+      [0, 1].map((index) => [
+        `put_load_balancers[0].load_balancing_rules[${index}].flow.encapsulation`,
+        'FEATURE_UNSUPPORTED',
+      ]),
+    );
+    expect(await listLoadBalancers(client)).toEqual([]);
   });
 });
 

@@ -26,6 +26,7 @@ import { Resets } from '../reset/resets.ts';
 import { createBulkFile, runNft } from './bulk.ts';
 import { entryCounters } from './counters.ts';
 import { type Element, jsonCommands, type Operation, textCommands } from './element.ts';
+import { encapsulationNotes } from './encapsulated.ts';
 import {
   changeOperations,
   cutsFlows,
@@ -325,8 +326,9 @@ export class NftablesDataPlane implements DataPlane {
 
   /** Nothing of its own but the fast path: the rules see whatever comes in, and flows are conntrack's. */
   async report(): Promise<PlaneReport> {
-    const notes = this.#keepsFlows() ? [withoutFastPath] : this.#held?.fast.notes();
-    return { interfaces: [], maps: [], reasons: [], notes: notes ?? [] };
+    const notes = this.#keepsFlows() ? [withoutFastPath] : (this.#held?.fast.notes() ?? []);
+    const encapsulation = this.#tended === undefined ? [] : encapsulationNotes(this.#tended.table);
+    return { interfaces: [], maps: [], reasons: [], notes: [...notes, ...encapsulation] };
   }
 
   tend(table: ForwardingTable): void {

@@ -2,6 +2,7 @@
 import { balancing } from './balanced.ts';
 import { elsewhere } from './elsewhere.ts';
 import { errors } from './errors.ts';
+import { floating } from './floating.ts';
 import { fragments } from './fragments.ts';
 import { direct, natBack } from './nat-back.ts';
 import { checksums, hops, natInward } from './nat-inward.ts';
@@ -22,6 +23,10 @@ export const tables: Readonly<Record<string, readonly Row[]>> = {
   'ICMP errors': errors,
   balanced: balancing,
   tracked,
+  'the destination stays': floating,
 };
 
-export const allRows: readonly Row[] = Object.values(tables).flat();
+/** Those that translate, or leave alone: what stays and what is put within another packet never takes the fast way. */
+export const allRows: readonly Row[] = Object.values(tables)
+  .filter((rows) => rows !== floating)
+  .flat();

@@ -15,7 +15,7 @@ import type { Transport } from '../../../src/resources/address.ts';
 import { macBytes } from '../frame/address.ts';
 import { encode } from '../frame/encode.ts';
 import { mark, type Sent, type Step } from '../rows/row.ts';
-import { fillDevices, fillRoutes, fillVlans } from './maps.ts';
+import { fillDevices, fillRoutes, fillTunnels, fillVlans } from './maps.ts';
 import { buildNetwork, type Indices } from './network.ts';
 import { type DeviceName, physicalOf } from './places.ts';
 import { tableOf, type Variation } from './rules.ts';
@@ -72,6 +72,7 @@ export class Gateway {
     fillRoutes(program, indices);
     const control = program.memory('control').buffer;
     new Uint8Array(control).set(macBytes(mark), layout.control.mark);
+    fillTunnels(program);
     const table = tableOf();
     const image = await openImage(program, of);
     await image.reconcile(table);

@@ -91,6 +91,15 @@ export function fillRoutes(program: LoadedProgram, indices: Indices): void {
   );
 }
 
+/** Where packets within others come from. */
+export const tunnelSources = { 4: '10.1.0.254', 6: 'fd01::fe' } as const;
+
+export function fillTunnels(program: LoadedProgram): void {
+  const bytes = new Uint8Array(program.memory('control').buffer);
+  bytes.set(mapped(addressBytes(tunnelSources[4])), layout.control.tunnels);
+  bytes.set(mapped(addressBytes(tunnelSources[6])), layout.control.tunnels + 16);
+}
+
 function receivesBy(name: DeviceName): boolean {
   return name !== 'apart' && physicalOf(name) === name;
 }

@@ -58,6 +58,12 @@ export const masked6 = '2001:db8:f::5';
 export const idle = '203.0.113.7';
 export const idle6 = '2001:db8:f::7';
 
+/** The destination stays: 80 to 85 to the pool, 90 to 95 to one machine each, in a special place; + 100: encapsulated. */
+export const floating = '203.0.113.8';
+export const floating6 = '2001:db8:f::8';
+/** Every port to the pool. */
+export const floatingAny = '203.0.113.9';
+
 /** All of them. */
 export const frontends = {
   front,
@@ -73,6 +79,9 @@ export const frontends = {
   masked6,
   idle,
   idle6,
+  floating,
+  floating6,
+  floatingAny,
 } as const;
 
 /** Where the frontend ports of `front` lead that are about a special place. */
@@ -152,6 +161,56 @@ const web6: readonly Member[] = [
   member('web-3', 'fd01::103'),
 ];
 
+/** Ports of `floating` by where their one machine is; + 100: encapsulated. */
+export const places = {
+  silent: 90,
+  narrow: 91,
+  vlan: 92,
+  unfit: 93,
+  apart: 94,
+  behindHop: 95,
+  sameWire: 96,
+} as const;
+
+const placed: Readonly<Record<keyof typeof places, readonly string[]>> = {
+  silent: ['10.1.0.77', 'fd01::4d'],
+  narrow: ['10.7.0.1', 'fd07::1'],
+  vlan: ['10.5.0.1', 'fd05::1'],
+  unfit: ['10.8.0.1'],
+  apart: ['10.11.0.1', 'fd0b::1'],
+  behindHop: ['10.20.0.1', 'fd20::1'],
+  sameWire: ['198.51.100.50', '2001:db8:1::32'],
+};
+
+const placedPools = Object.entries(placed).flatMap(([name, addresses]) =>
+  addresses.map((address, index) => pool(`${name}-${index}`, member(`at-${name}`, address))),
+);
+
+function floatingRules(): readonly LoadBalancingRule[] {
+  return (['neighbour', 'ipip'] as const).flatMap((how, offset) => {
+    const flow = { sourceNat: 'none', floating: how } as const;
+    const rule = (frontend: string, port: number, backendPool: string, over: Partial<LoadBalancingRule>) =>
+      balance(`${frontend}-${how}-${port}`, {
+        frontend,
+        frontendPort: port + 100 * offset,
+        backendPort: port + 100 * offset,
+        backendPool,
+        flow,
+        ...over,
+      });
+    return [
+      ...(['float', 'float6'] as const).flatMap((frontend, index) => [
+        rule(frontend, 80, index === 0 ? 'web' : 'web6', {}),
+        rule(frontend, 81, index === 0 ? 'web' : 'web6', { backendPort: 8081 }),
+        rule(frontend, 82, index === 0 ? 'web' : 'web6', { sessionPersistence: 'client-ip' }),
+        ...Object.entries(places)
+          .filter(([name]) => placed[name as keyof typeof placed][index] !== undefined)
+          .map(([name, port]) => rule(frontend, port, `${name}-${index}`, {})),
+      ]),
+    ];
+  });
+}
+
 /** What a row can have otherwise. */
 export interface Variation {
   readonly web?: readonly Member[];
@@ -178,6 +237,9 @@ export function declaration(variation: Variation = {}): LoadBalancer {
       frontend('masked6', masked6),
       frontend('idle', idle),
       frontend('idle6', idle6),
+      frontend('float', floating),
+      frontend('float6', floating6),
+      frontend('floatany', floatingAny),
     ],
     backendPools: [
       pool('web', ...(variation.web ?? web)),
@@ -185,6 +247,7 @@ export function declaration(variation: Variation = {}): LoadBalancer {
       pool('nobody', member('gone', '10.1.1.5', { adminState: 'drain' })),
       pool('pair', member('pair-4', '10.1.1.4')),
       pool('hidden', member('hidden-7', '10.1.0.7')),
+      ...placedPools,
     ],
     inboundNatRules: [
       ...fronts.filter(({ name }) => variation.without?.includes(name) !== true),
@@ -220,6 +283,14 @@ export function declaration(variation: Variation = {}): LoadBalancer {
         frontendPort: 81,
         backendPool: 'web',
         flow: { sourceNat: 'none', idleTimeout: 60 },
+      }),
+      ...floatingRules(),
+      balance('floating-every', {
+        frontend: 'floatany',
+        frontendPort: 0,
+        backendPort: 0,
+        backendPool: 'web',
+        flow: { sourceNat: 'none', floating: 'neighbour' },
       }),
       balance('five-6', { frontend: 'lb6', frontendPort: 80, backendPool: 'web6' }),
       balance('client-6', {
