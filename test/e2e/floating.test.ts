@@ -314,6 +314,22 @@ describe.each([4, 6] as const)(`floating IP (item 6) on ${dataplane}, IPv%i`, (f
     expect((await countersOf('web'))?.packets).toBeGreaterThanOrEqual(7 * 4);
   });
 
+  it('lists flows with their machines where XDP keeps them, and says where nobody can', async () => {
+    await put(client, web(family));
+    await using long = await Flows.start(lab);
+    await long.open('listed', here, 80);
+    const machine = await long.ask('listed');
+    const found = [];
+    for await (const chunk of client.listFlows({ rule: 'web' })) found.push(...chunk.flows);
+    const { notes } = await client.getStatus();
+    if (dataplane === 'xdp') {
+      expect(found.map(({ member }) => member)).toEqual([machine]);
+    } else {
+      expect(found).toEqual([]);
+      expect(notes?.join()).toContain('with floating_ip are remembered by a hash');
+    }
+  });
+
   it('turns to translating and back, with the same machines', async () => {
     const plain = web(family);
     const translating = {

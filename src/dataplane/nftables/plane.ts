@@ -26,7 +26,6 @@ import { Resets } from '../reset/resets.ts';
 import { createBulkFile, runNft } from './bulk.ts';
 import { entryCounters } from './counters.ts';
 import { type Element, jsonCommands, type Operation, textCommands } from './element.ts';
-import { encapsulationNotes } from './encapsulated.ts';
 import {
   changeOperations,
   cutsFlows,
@@ -37,6 +36,7 @@ import {
   tableRings,
 } from './encode.ts';
 import { type FastPath, openFastPath } from './fast-path.ts';
+import { floatingNotes } from './floating-notes.ts';
 import { floatingRemovalText, floatingText, isFloatingSet } from './floating-table.ts';
 import { grouped } from './grouping.ts';
 import { type IdleRules, idleRules, isOver } from './idle-flows.ts';
@@ -325,10 +325,14 @@ export class NftablesDataPlane implements DataPlane {
   }
 
   /** Nothing of its own but the fast path: the rules see whatever comes in, and flows are conntrack's. */
-  async report(): Promise<PlaneReport> {
+  async report(table?: ForwardingTable): Promise<PlaneReport> {
     const notes = this.#keepsFlows() ? [withoutFastPath] : (this.#held?.fast.notes() ?? []);
-    const encapsulation = this.#tended === undefined ? [] : encapsulationNotes(this.#tended.table);
-    return { interfaces: [], maps: [], reasons: [], notes: [...notes, ...encapsulation] };
+    return {
+      interfaces: [],
+      maps: [],
+      reasons: [],
+      notes: [...notes, ...(table ? floatingNotes(table) : [])],
+    };
   }
 
   tend(table: ForwardingTable): void {

@@ -1,5 +1,5 @@
 // Lists the live flows of the flow table, as a packet would find them, while packets change them.
-import type { Transport } from '../../../resources/address.ts';
+import type { IpAddress, Transport } from '../../../resources/address.ts';
 import {
   FlowCollector,
   type FlowList,
@@ -16,9 +16,11 @@ import {
   flowState,
   flowWays,
   frontend,
+  machine,
   member,
   memberState,
   target,
+  targetKind,
 } from './layout.ts';
 import type { MapMemory, Memory } from './map-memory.ts';
 import { inSteps } from './steps.ts';
@@ -103,7 +105,12 @@ function liveAt(
       address: addressAt(viewOf(memory.frontends), entry + frontend.address),
       port: content.getUint16(flow.frontend_port),
     },
-    machine: { address: addressAt(content, flow.machine), port: content.getUint16(flow.machine_port) },
+    machine: {
+      address: floats(memory.frontends, place, epoch)
+        ? machineOf(memory, content)
+        : addressAt(content, flow.machine),
+      port: content.getUint16(flow.machine_port),
+    },
     anyPort: viewOf(memory.frontends).getUint16(entry + frontend.port) === 0,
     state,
     keptBy: 'xdp',
@@ -130,6 +137,21 @@ function leadsOn(map: MapMemory, place: number, serial: number, epoch: number): 
   const which = visible(view.getUint32(at + frontend.version, true), epoch);
   const base = at + frontend.targets + which * target.size;
   return view.getUint8(base + target.kind) !== 0 && view.getUint32(base + target.serial, true) === serial;
+}
+
+/** Whether the frontend's address stays: the flow does not hold its machine's then. */
+function floats(map: MapMemory, place: number, epoch: number): boolean {
+  const view = viewOf(map);
+  const at = place * frontend.size;
+  const which = visible(view.getUint32(at + frontend.version, true), epoch);
+  return view.getUint8(at + frontend.targets + which * target.size + target.kind) >= targetKind.floating;
+}
+
+/** Of a balanced flow whose member is there. */
+function machineOf({ members, machines }: Memory, content: DataView): IpAddress {
+  const place = content.getUint32(flow.to, true);
+  const index = viewOf(members).getUint32(place * member.size + member.machine, true);
+  return addressAt(viewOf(machines), index * machine.size + machine.address);
 }
 
 /** Whether the member that the flow was given to is still there, and keeps flows of this kind. */
