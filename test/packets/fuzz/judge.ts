@@ -30,7 +30,16 @@ export function judgeOf(table: ForwardingTable): Judge {
     if (Buffer.compare(before, after) === 0) {
       return verdict === 'XDP_PASS' ? undefined : `${verdict}, and not one byte is changed`;
     }
-    const [one, other] = [dissect(before), dissect(after)];
+    const one = dissect(before);
+    const inner = unwrapped(after);
+    if (
+      inner !== undefined &&
+      one.fields.length > 0 &&
+      inner.frame.length === before.length - taggedBy(before)
+    ) {
+      return encapsulated(one, dissect(inner.frame)) ?? memberOf(table, one, inner.machine);
+    }
+    const other = dissect(after);
     return (
       wire(device, one, other, verdict) ??
       fields(one, other, verdict === 'XDP_PASS' ? 0 : 1) ??
@@ -100,6 +109,53 @@ function sums(one: Dissection, other: Dissection): string | undefined {
   return undefined;
 }
 
+/** What is within another packet, without tags, and to whom the outer one goes. */
+function unwrapped(frame: Uint8Array): { readonly frame: Uint8Array; readonly machine: string } | undefined {
+  const l3 = 14 + taggedBy(frame);
+  const version = (frame[l3] ?? 0) >> 4;
+  const [length, protocol, address] =
+    version === 4
+      ? [20, frame[l3 + 9], frame.subarray(l3 + 16, l3 + 20)]
+      : [40, frame[l3 + 6], frame.subarray(l3 + 24, l3 + 40)];
+  if (protocol !== (version === 4 ? 4 : 41)) return undefined;
+  const link = [...frame.subarray(0, 12), ...frame.subarray(l3 - 2, l3)];
+  return {
+    frame: Uint8Array.of(...link, ...frame.subarray(l3 + length)),
+    machine: addressText(address),
+  };
+}
+
+/** Bytes of tags. */
+function taggedBy(frame: Uint8Array): number {
+  const isTag = (at: number): boolean =>
+    (frame[at] === 0x81 && frame[at + 1] === 0) || (frame[at] === 0x88 && frame[at + 1] === 0xa8);
+  return isTag(12) ? (isTag(16) ? 8 : 4) : 0;
+}
+
+/** The packet within is the one that came, a hop further, perhaps with another port. */
+function encapsulated(one: Dissection, inner: Dissection): string | undefined {
+  for (const side of ['source', 'destination']) {
+    if (text(one, `ip.${side}`) !== text(inner, `ip.${side}`)) return `the inner ${side} has changed`;
+  }
+  return fields(one, inner, 1) ?? sums(one, inner);
+}
+
+/** Whether a rule whose destination stays leads to this machine by this address. */
+function memberOf(table: ForwardingTable, one: Dissection, machine: string): string | undefined {
+  const front = text(one, 'ip.destination');
+  for (const { rules, rings } of table.loadBalancers.values()) {
+    for (const { entries } of rules.values()) {
+      for (const { endpoint, target } of entries.values()) {
+        if (endpoint.address !== front || target.kind !== 'balanced' || target.floating === undefined)
+          continue;
+        const ring = [...rings.values()].find(({ number }) => number === target.ring);
+        if (ring?.members.some(({ address }) => address === machine)) return undefined;
+      }
+    }
+  }
+  return `${front} keeps its address, and does not lead to ${machine}`;
+}
+
 type Rules = (one: Dissection, other: Dissection) => string | undefined;
 
 /** Who may be translated to whom. */
@@ -149,6 +205,10 @@ function rulesOf(table: ForwardingTable): Rules {
   ): string | undefined => {
     const [from, to] = ends(one, transport, prefix);
     const [fromNow, toNow] = ends(other, transport, prefix);
+    if (from[0] === fromNow[0] && to[0] === toNow[0]) {
+      const receiver = neighbours.find((each) => macOf(each) === text(other, 'ethernet.destination'));
+      return memberOf(table, one, receiver ?? 'nobody');
+    }
     const inward = prefix === '' ? to[0] !== toNow[0] : from[0] === fromNow[0];
     if (inward) {
       if (from[0] !== fromNow[0]) return 'both addresses have changed';
