@@ -30,6 +30,7 @@
 #include "nexthop.h"
 #include "checksum.h"
 #include "icmp.h"
+#include "tunnel.h"
 #include "rewrite.h"
 #include "direct.h"
 #include "nat.h"

@@ -260,7 +260,7 @@ describe('the maps', () => {
     entries,
     valueSize,
   });
-  const [control, routes, devices] = [memoryOf(1, 128), memoryOf(32, 128), memoryOf(1024, 64)];
+  const [control, routes, devices] = [memoryOf(1, 160), memoryOf(32, 128), memoryOf(1024, 64)];
   const words = new Uint32Array(control.buffer);
   let followed: FollowedNetwork | undefined;
   afterEach(() => followed?.close());

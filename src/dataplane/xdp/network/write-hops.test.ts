@@ -1,15 +1,16 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { IpAddress } from '../../../resources/address.ts';
+import { control as layout } from '../memory/layout.ts';
 import type { MapMemory } from '../memory/map-memory.ts';
 import { mappedNumber } from './bytes.ts';
 import type { HopPolicy } from './hop-policy.ts';
 import { type HopRoute, prefixOf } from './prefix.ts';
 import { encodeRoutes, type HopWriter, nextWord, openHopWriter } from './write-hops.ts';
 
-const memoryOf = (entries: number): MapMemory => ({
-  buffer: new ArrayBuffer(entries * 128),
+const memoryOf = (entries: number, valueSize: number): MapMemory => ({
+  buffer: new ArrayBuffer(entries * valueSize),
   entries,
-  valueSize: 128,
+  valueSize,
 });
 
 function gatewayRoute(address: string, length: number, gateway: string): HopRoute {
@@ -22,8 +23,8 @@ const second: HopPolicy = { remember: true, routes: [gatewayRoute('0.0.0.0', 96,
 const none: HopPolicy = { remember: false, reason: 'a test', routes: [] };
 
 describe('the writer of next hops', () => {
-  const control = memoryOf(1);
-  const routes = memoryOf(32);
+  const control = memoryOf(1, layout.size);
+  const routes = memoryOf(32, 128);
   const words = new Uint32Array(control.buffer);
   let writer: HopWriter;
   /** Ends the grace periods under way. */
