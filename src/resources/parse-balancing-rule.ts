@@ -45,6 +45,10 @@ export function parseBalancingRule(
   const drainPeriod = parseDrainPeriod(draft, at(field, 'drain_period'), report);
   const flow = parseFlow(draft.flow, 'balanced', protocol, at(field, 'flow'), report);
   const limits = parseFlowLimits(draft.limits, at(field, 'limits'), report);
+  if (draft.flow?.floatingIp === true && limits !== 'none') {
+    const remedy = 'with floating_ip the gateway keeps no flows to count or to end: leave limits unset';
+    report(at(field, 'limits'), 'FIELDS_CONFLICT', remedy);
+  }
   if (name === undefined || frontend === undefined || protocol === undefined) return undefined;
   if (ports === undefined || backendPool === undefined) return undefined;
   if (sessionPersistence === undefined || noHealthyBackends === undefined || flow === undefined) {

@@ -1426,6 +1426,12 @@ const unsupported: readonly InvalidChange[] = [
 
 const floating: readonly InvalidChange[] = [
   invalid(
+    'a floating address and limits',
+    withBalancing({ flow: { floatingIp: true }, limits: { concurrentFlows: 10 } }),
+    'FIELDS_CONFLICT',
+    `${rule}.limits`,
+  ),
+  invalid(
     'a floating address and masquerading',
     withBalancing({ flow: { floatingIp: true, sourceNat: 2 } }),
     'FIELDS_CONFLICT',
