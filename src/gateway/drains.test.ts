@@ -206,6 +206,28 @@ describe('a drain outlives', () => {
     expect(running?.plane.ended).toEqual([]);
   });
 
+  it('a start with a store that does not know since when: from then on', async () => {
+    const { gateway, store } = await start();
+    const [short, long, ever] = shop({ b: drain }).loadBalancingRules ?? [];
+    const undated = { ...shop({ b: drain }), loadBalancingRules: [ever ?? {}] };
+    await gateway.apply({ putLoadBalancers: [undated] });
+    // As earlier versions have left it.
+    await store.put([{ kind: 'drain', key: ['shop', 'vms', 'b'], before: '', after: undefined }]);
+    await stop();
+    vi.setSystemTime(begun + 5_000);
+    await start();
+    await running?.gateway.apply({
+      putLoadBalancers: [{ ...undated, loadBalancingRules: [short ?? {}, long ?? {}, ever ?? {}] }],
+    });
+    await pass(9);
+    expect(keepers(80)).toEqual(everybody);
+    await stop();
+    await start();
+    expect(running?.plane.loads).toBe(0);
+    await pass(1);
+    expect([80, 81, 82].map(keepers)).toEqual([['a', 'c'], everybody, everybody]);
+  });
+
   it('a kernel that refuses for a while', async () => {
     const { gateway, plane } = await start();
     await gateway.apply({ putLoadBalancers: [shop({ b: drain })] });

@@ -39,6 +39,15 @@ export function drainsAfter(drains: Drains, changes: Iterable<Changed>, now: num
   });
 }
 
+/**
+ * After a start: who drains, and is not known to, as in a store of a version that did not write it, begins now. The same
+ * object where there is nobody.
+ */
+export function drainsFound(drains: Drains, configuration: Configuration, now: number): Drains {
+  const found = configuration.valueSeq().map((after) => ({ name: after.name, after }));
+  return drainsAfter(drains, found, now);
+}
+
 /** The same object where nobody has come or gone. */
 function drainingIn(pool: BackendPool, known: PoolDrains | undefined, now: number): PoolDrains | undefined {
   const draining = new Map<string, Drain>();

@@ -46,7 +46,7 @@ import type {
 import { limitRefusals, mappingCounters, memberCounters, ruleCounters } from './counters.ts';
 import { declaredFigures, probeFigures } from './declared-figures.ts';
 import { drainRows } from './drain-rows.ts';
-import { type Drains, drainsAfter, dueDrains } from './drains.ts';
+import { type Drains, drainsAfter, drainsFound, dueDrains } from './drains.ts';
 import { EventLog } from './events.ts';
 import { ruleFlows } from './flows.ts';
 import { type HealthChange, healthAfter, wholeAssignment, withVerdicts } from './health-state.ts';
@@ -163,8 +163,11 @@ export class Gateway implements GatewayContract {
     const turn = turnFromRows(saved.rows);
     const isBehind = own?.revision === saved.revision - 1 && own.turn === turn;
     const forward = isBehind && saved.undo !== undefined ? wayForward(saved, saved.undo) : undefined;
-    const state = forward?.state ?? stateFromRows(saved.revision, saved.rows);
+    const stored = forward?.state ?? stateFromRows(saved.revision, saved.rows);
+    const drains = drainsFound(stored.drains, stored.configuration, (parts.now ?? Date.now)());
+    const state: State = { ...stored, drains };
     const gateway = new Gateway(parts, state, turn, saved.instance, kernel.version);
+    if (drains !== stored.drains) gateway.#keepDrains(stored.drains);
     await host.prepare();
     await host.reconcile(gateway.#localAddresses());
     if (own?.revision === saved.revision && own.turn === turn) {
@@ -469,8 +472,7 @@ export class Gateway implements GatewayContract {
     const turn = isEmpty(change) ? this.#turn : nextTurn(this.#turn);
     if (turn !== this.#turn) await this.#commit(change, before.revision, turn);
     this.#turn = turn;
-    this.#isTurnSaved = false;
-    this.#drainsSaved ??= before.drains;
+    this.#keepDrains(before.drains);
     this.#state = { ...before, table, drains: due.drains };
     for (const member of due.members) this.#parts.logger.info(member, 'a drain period has passed');
     try {
@@ -484,7 +486,13 @@ export class Gateway implements GatewayContract {
     }
   }
 
-  /** Those that have ended and that the store does not know to. */
+  /** They are not what the store has any more, and are written with what is written next. */
+  #keepDrains(saved: Drains): void {
+    this.#isTurnSaved = false;
+    this.#drainsSaved ??= saved;
+  }
+
+  /** Those that have ended, or were found, and that the store does not know to. */
   *#endedRows(): Generator<RowChange> {
     const saved = this.#drainsSaved;
     if (saved === undefined) return;
