@@ -186,6 +186,9 @@ STEP int start_flow(struct packet *p, const struct target *target, __u32 fronten
 		flow.sent_port = bpf_htons(port);
 		if (p->floats || !is_taken(p, &flow, j, &other))
 			break;
+		/* In its midst, and conntrack knows its ends: the rule was nftables' when it began. */
+		if (!i && other.kind == FLOW_DIRECT && p->protocol == IPPROTO_TCP && !opens(p))
+			return -REASON_DIRECT;
 		port = 1024 + hash_end(home.b + i * 0x9e3779b1u) % (65536 - 1024);
 		j = flow_hash(&flow.client, bpf_htons(port), flow.protocol, seed);
 	}

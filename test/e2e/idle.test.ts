@@ -168,6 +168,39 @@ describe.each([4, 6] as const)('IPv%i', (family) => {
   });
 });
 
+it.each([4, 6] as const)(
+  '3: IPv%i: open connections go on when their rule gets an idle timeout, and when it loses it',
+  async (family) => {
+    const declared = (flow: Message<'FlowOptions'>) =>
+      declaration(family, {
+        loadBalancingRules: [balancing('web', 80, flow)],
+        // Of two that lead to one port of a machine.
+        inboundNatRules: [mapping('direct', 500, flow), mapping('plain', 501, {})],
+      });
+    await using flows = await Flows.start(lab);
+    const machines: Record<string, string> = {};
+    const open = async (when: string) => {
+      for (const port of [80, 500, 501]) {
+        const id = `${when}-${port}`;
+        await flows.open(id, front[family], port);
+        machines[id] = await flows.ask(id);
+      }
+    };
+    const present = async () => {
+      const found: Record<string, string> = {};
+      for (const id of Object.keys(machines)) found[id] = await flows.ask(id);
+      return found;
+    };
+    await put(client, declared({}));
+    await open('before');
+    await put(client, declared(seconds(20)));
+    expect(await present()).toEqual(machines);
+    await open('with');
+    await put(client, declared({}));
+    for (let round = 0; round < 2; round += 1) expect(await present()).toEqual(machines);
+  },
+);
+
 it('3: a rule of half a minute, as XDP keeps it by itself: reset when it is over, and not before', async () => {
   const other = { name: 'front6', address: front[6] };
   const rules = [
