@@ -18,7 +18,7 @@ import { FailingStore, RememberedChecks, RememberedHost } from './testing/parts.
 
 const logger = pino({ level: 'silent' });
 
-// The periodic check would come at any time; what it does is tested beside. Verdicts wait for each other a moment.
+// The periodic check comes when the test says; what else it does is tested beside. Verdicts wait for each other a moment.
 beforeAll(() => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'setTimeout', 'clearTimeout', 'performance'] });
 });
@@ -67,6 +67,7 @@ class Site {
   #store: FailingStore | undefined;
   #gateway: Gateway | undefined;
   #health = new RememberedChecks();
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(clock: { now: number }) {
     this.#clock = clock;
@@ -76,6 +77,8 @@ class Site {
     this.#store = new FailingStore(new SqliteStore(this.#directory));
     this.#plane = new FakeDataPlane({ kernel: this.#kernel });
     this.#health = new RememberedChecks();
+    // The dead look at no clock.
+    const timers = vi.spyOn(globalThis, 'setInterval');
     this.#gateway = await Gateway.open({
       store: this.#store,
       dataPlane: this.#plane,
@@ -85,6 +88,8 @@ class Site {
       version: 'test',
       now: () => this.#clock.now,
     });
+    this.#timer = timers.mock.results.at(-1)?.value;
+    timers.mockRestore();
   }
 
   async restart(): Promise<void> {
@@ -95,7 +100,7 @@ class Site {
 
   /** Nothing is closed but the file, whose lock goes with a process that is killed; and the dead do nothing more. */
   async restartKilled(): Promise<void> {
-    vi.clearAllTimers();
+    clearInterval(this.#timer);
     await this.#store?.close();
     await this.start();
   }
@@ -289,6 +294,8 @@ const loadBalancer: fc.Arbitrary<LoadBalancerDraft> = fc
     outboundPorts: fc.constantFrom(0, 8, 16),
     natLimits: limits,
     balancedLimits: limits,
+    drainPeriods: fc.tuple(fc.constantFrom(0, 1, 3), fc.constantFrom(0, 2)),
+    flow: fc.constantFrom({}, { idleTimeout: { seconds: 60 } }, { tcpReset: true }),
   })
   .map((wish) => {
     const base = bases[wish.name];
@@ -317,6 +324,7 @@ const loadBalancer: fc.Arbitrary<LoadBalancerDraft> = fc
                 ...rule,
                 name: 'single',
                 backendPort: 22,
+                flow: wish.flow,
                 single: {
                   frontendPort: base + 999,
                   ...(wish.single === 'empty' ? {} : { address: '10.9.9.9' }),
@@ -338,6 +346,8 @@ const loadBalancer: fc.Arbitrary<LoadBalancerDraft> = fc
         // Each pool has rules with a probe and without, in the course of time.
         probe: index === 0 ? wish.probe : '',
         noHealthyBackends: index === 0 && wish.probe !== '' ? wish.way : 0,
+        flow: wish.flow,
+        ...(wish.drainPeriods[index] ? { drainPeriod: { seconds: wish.drainPeriods[index] } } : {}),
       })),
       // Of one load balancer only: a machine has one outbound rule, and the others have the same machines.
       outboundRules:
@@ -413,13 +423,17 @@ describe('a gateway that is restarted, killed and let down', () => {
             ...history,
             { request: nothing, mishap: 'restart' as const, found: { up: [], down: [] } },
           ]) {
-            clock.now += 1_000;
             const answer = await hardened.suffer(step);
             const expected = answer === undefined ? undefined : await spared.run(step.request);
             if (answer) expect(answer).toBe(expected);
             expect(hardened.picture()).toEqual(spared.picture());
+            // Drains end by the clock, which stands still until all have looked at it.
+            await vi.advanceTimersByTimeAsync(1_000);
+            for (const site of [hardened, spared]) await site.gateway.apply({}, { validateOnly: true });
+            expect(hardened.picture()).toEqual(spared.picture());
             for (const site of [hardened, spared]) await site.find(step.found);
             expect(hardened.picture()).toEqual(spared.picture());
+            clock.now += 1_000;
           }
         } finally {
           await hardened.end();
