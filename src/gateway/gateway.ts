@@ -25,7 +25,7 @@ import type { ConfigurationChange } from '../resources/change.ts';
 import { applyChangeSet, replaceConfigurationInSteps } from '../resources/configuration.ts';
 import type { ChangeSetDraft, LoadBalancerDraft } from '../resources/draft.ts';
 import type { LoadBalancer } from '../resources/model.ts';
-import { Refusal } from '../resources/refusal.ts';
+import { Refusal, refusedWith } from '../resources/refusal.ts';
 import type { RowChange, Saved, Store } from '../store/store.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { answerOf, unpackAnswer } from './answers.ts';
@@ -297,8 +297,11 @@ export class Gateway implements GatewayContract {
       const proposed = await propose(state);
       await breathe(proposed);
       const assigning = { allowRemap: options.allowRemap ?? false, now: this.#now() };
-      const { ports, changes: mappings } = assignPorts(proposed, state.ports, assigning);
-      const { outbound, changes: outboundChanges } = assignOutbound(proposed, state.outbound, assigning);
+      const setAside = () => assignOutbound(proposed, state.outbound, assigning);
+      const { ports, changes: mappings } = refusedWith(setAside, () =>
+        assignPorts(proposed, state.ports, assigning),
+      );
+      const { outbound, changes: outboundChanges } = setAside();
       const given: GivenOut = { mappings, outbound: outboundChanges };
       await breathe(proposed);
       const changed = new Map([...proposed.changed].map(([name, { after }]) => [name, after]));

@@ -101,6 +101,19 @@ function flowsOf(id: number, count: number, port = 443): readonly LiveFlow[] {
   }));
 }
 
+it('is refused together with what inbound rules are refused for', async () => {
+  const [shop] = putShop([1, 2, 3], { portsPerMember: 40_000 }).putLoadBalancers ?? [];
+  const pool = { backendPool: 'vms', frontendPortRangeStart: 500, maximumMachines: 2 };
+  const ssh = { name: 'ssh', frontend: 'front', protocol: 1, backendPort: 22, pool };
+  const refused = running.gateway.apply({ putLoadBalancers: [{ ...shop, inboundNatRules: [ssh] }] });
+  await expect(refused).rejects.toMatchObject({
+    violations: [
+      { field: 'put_load_balancers[0].inbound_nat_rules[0]', reason: 'PORT_RANGE_EXHAUSTED' },
+      { field: 'put_load_balancers[0].outbound_rules[0]', reason: 'OUTBOUND_PORTS_EXHAUSTED' },
+    ],
+  });
+});
+
 describe('ports', () => {
   it('are in the kernel, and the plan counts whose they are', async () => {
     const { plan } = await running.gateway.apply(putShop([1, 2]));

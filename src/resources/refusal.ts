@@ -103,3 +103,23 @@ export function refuseIfAny(violations: readonly Violation[]): void {
   const [first, ...rest] = violations;
   if (first !== undefined) throw new Refusal([first, ...rest]);
 }
+
+/** What the work gives. Where it is refused, the reasons for which the next would be are told with its own. */
+export function refusedWith<T>(next: () => unknown, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof Refusal) refuseIfAny([...error.violations, ...violationsOf(next)]);
+    throw error;
+  }
+}
+
+function violationsOf(work: () => unknown): readonly Violation[] {
+  try {
+    work();
+    return [];
+  } catch (error) {
+    if (error instanceof Refusal) return error.violations;
+    throw error;
+  }
+}
