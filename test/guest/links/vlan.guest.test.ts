@@ -168,6 +168,7 @@ describe.each(planes)('with %s', (plane: Plane) => {
 
 it('a VLAN interface that is named is served by the one below, and status says so', async () => {
   await agentOn(lab, 'xdp', '--interface', 'wan0.100', '--interface', 'lan0.5');
+  await declare(lab, machines);
   const { interfaces, notes } = await status(lab);
   expect(interfaces.map(({ name, xdpMode }) => `${name}: ${xdpMode}`).toSorted()).toEqual([
     'lan0: native',
