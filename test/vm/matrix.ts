@@ -80,7 +80,7 @@ async function runSuite(
 ): Promise<Outcome> {
   const file = createWriteStream(said);
   try {
-    const { cpus = 2, memory = 3072, nics = 0, queues = 1, qemu = [], timeout } = suite;
+    const { cpus = 1, memory = 3072, nics = 0, queues = 1, qemu = [], timeout } = suite;
     const order = { kernel, command: command(suite), cpus, memory, nics, queues, timeout, output, qemu };
     const status = await run(order, { stdout: file, stderr: file, say }, signal);
     const report = await readFile(join(output, 'report.json'), 'utf8').catch(() => undefined);

@@ -15,10 +15,11 @@ export interface Suite {
   readonly queues?: number;
   /** More arguments for QEMU. */
   readonly qemu?: readonly string[];
+  /** Default 1: beside others a guest has no more of its host, and emulated processors wait for each other. */
   readonly cpus?: number;
   /** In MiB. */
   readonly memory?: number;
-  /** Seconds that the guest gets; about four times what it takes on two emulated processors. */
+  /** Seconds that the guest gets; about four times what it takes on an emulated processor. */
   readonly timeout: number;
 }
 
@@ -66,14 +67,15 @@ const flowtable: Suite = {
   timeout: 2400,
 };
 
-/** VLANs, tunnels and bonds, on both data planes. */
+/** VLANs and bonds, on both data planes. */
 const links: Suite = {
   name: 'links',
   needs: ['nftables', 'xdp'],
   projects: ['guest'],
-  files: ['test/guest/links/'],
+  files: ['test/guest/links/vlan.', 'test/guest/links/bond.'],
   timeout: 2400,
 };
+const tunnels: Suite = { ...links, name: 'tunnels', files: ['test/guest/links/tunnel.'] };
 
 /** Everything. */
 export const longForm: readonly Suite[] = [
@@ -84,6 +86,7 @@ export const longForm: readonly Suite[] = [
   e2eXdp,
   flowtable,
   links,
+  tunnels,
   ...nicSuites,
 ];
 
@@ -94,7 +97,6 @@ export const shortForm: readonly Suite[] = [
     needs: ['nftables', 'xdp'],
     projects: ['e2e', 'e2e-xdp'],
     files: ['test/e2e/brief.'],
-    cpus: 1,
     timeout: 900,
   },
 ];
