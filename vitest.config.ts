@@ -9,6 +9,7 @@ import { slowness } from './test/slowness.ts';
 const onEachDataPlane = [
   'test/e2e/bad-input.test.ts',
   'test/e2e/brief.test.ts',
+  'test/e2e/brief-health.test.ts',
   'test/e2e/changes.test.ts',
   'test/e2e/cli.test.ts',
   'test/e2e/drain.test.ts',
