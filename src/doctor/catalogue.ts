@@ -157,7 +157,7 @@ export const catalogue = {
   BOND_WITHOUT_XDP: {
     severity: 'warning',
     about: 'bonds',
-    why: 'a bond runs XDP natively in the modes balance-rr, active-backup, balance-xor and 802.3ad, and if all its ports do',
+    why: 'a bond runs XDP natively in the modes balance-rr, active-backup, balance-xor and 802.3ad, and if all its ports do; else nftables forwards what comes by it',
   },
   XDP_ON_BRIDGE: {
     severity: 'warning',

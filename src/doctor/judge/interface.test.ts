@@ -71,7 +71,12 @@ describe('XDP on an interface', () => {
     [
       'a bond in a mode without XDP',
       { kind: 'bond', bondMode: 'balance-tlb', name: 'bond0' },
-      ['BOND_WITHOUT_XDP', 'bond0', 'warning', expect.stringContaining('--dataplane xdp')],
+      [
+        'BOND_WITHOUT_XDP',
+        'bond0',
+        'warning',
+        expect.stringContaining('bond0 type bond mode active-backup; '),
+      ],
     ],
   ])('says %s', (_, one, expected) => {
     expect(xdp(one)).toEqual([expected]);
@@ -112,12 +117,7 @@ describe('XDP on an interface', () => {
     const bond = { kind: 'bond', bondMode: '802.3ad', name: 'bond0' };
     expect(xdp(bond, [port('eth1', true), port('eth2', true)])).toEqual([]);
     expect(xdp(bond, [port('eth1', true), port('eth2', false)])).toEqual([
-      [
-        'BOND_WITHOUT_XDP',
-        'bond0',
-        'warning',
-        'penstock agent --dataplane xdp --interface eth1 --interface eth2',
-      ],
+      ['BOND_WITHOUT_XDP', 'bond0', 'warning', 'ip link set dev eth2 nomaster'],
     ]);
   });
 

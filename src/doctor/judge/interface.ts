@@ -177,16 +177,27 @@ const bondModes = new Set(['balance-rr', 'active-backup', 'balance-xor', '802.3a
 function judgeBond({ name, bondMode }: Interface, all: readonly Interface[]): Check {
   const ports = all.filter(({ master }) => master === name);
   const lacking = ports.filter((port) => !isNative(port)).map((port) => port.name);
-  const remedy = `penstock agent --dataplane xdp ${ports.map((port) => `--interface ${port.name}`).join(' ')}`;
   if (!bondModes.has(bondMode)) {
-    return found('BOND_WITHOUT_XDP', name, `a bond in the mode ${bondMode}, which has no native XDP`, remedy);
+    return found(
+      'BOND_WITHOUT_XDP',
+      name,
+      `a bond in the mode ${bondMode}, which has no native XDP`,
+      // The mode of a bond changes while it is down and has no ports.
+      [
+        `ip link set dev ${name} down`,
+        ...ports.map((port) => `ip link set dev ${port.name} nomaster`),
+        `ip link set dev ${name} type bond mode active-backup`,
+        ...ports.map((port) => `ip link set dev ${port.name} master ${name}`),
+        `ip link set dev ${name} up`,
+      ].join('; '),
+    );
   }
   if (lacking.length > 0) {
     return found(
       'BOND_WITHOUT_XDP',
       name,
       `a bond whose ports ${lacking.join(', ')} have no native XDP`,
-      remedy,
+      lacking.map((port) => `ip link set dev ${port} nomaster`).join('; '),
     );
   }
   return fine('BOND_WITHOUT_XDP', name, `a bond in the mode ${bondMode} of ports that all have native XDP`);
