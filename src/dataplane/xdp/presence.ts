@@ -144,7 +144,8 @@ export class Presence {
 
   /** Whether the rules stand that route what the program has translated. Costs a process. */
   completed(): Promise<boolean> {
-    return completionStands(this.#completion());
+    // Not while they are being changed, which would look like somebody else's doing.
+    return this.#inTurn(() => completionStands(this.#completion()));
   }
 
   report(): Pick<PlaneReport, 'interfaces' | 'notes'> {
