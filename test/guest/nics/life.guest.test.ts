@@ -114,7 +114,12 @@ describe('an MTU above a page', () => {
         .poll(async () => await notes(lab, 'MTU'), {
           timeout: patience,
         })
-        .toEqual(['lan0', 'wan0'].map((name) => expect.stringMatching(`^${name}: its MTU has become 9000`)));
+        .toEqual(
+          // Beside that, where the kernel does not tell whether the driver sends such frames, they are routed.
+          expect.arrayContaining(
+            ['lan0', 'wan0'].map((name) => expect.stringMatching(`^${name}: its MTU has become 9000`)),
+          ),
+        );
       expect(await kernelModes(lab)).toEqual({ lan0: 'native penstock', wan0: 'native penstock' });
       const { stdout } = await lab.penstock(['doctor', '-o', 'json'], { reject: false });
       expect(stdout).toMatch(/"MTU_ABOVE_PAGE"/);
