@@ -7,7 +7,7 @@ import type { Traffic } from '../../lab/traffic/traffic.ts';
 import { kernelModes } from './support/driver.ts';
 import { complaints, findings, interfaces, upNicLab } from './support/nic-lab.ts';
 
-const words = "virtio_net: Can't set XDP while host is implementing GRO_HW/CSUM, disable GRO_HW/CSUM first.";
+const words = "virtio_net: Can't set XDP while host is implementing GRO_HW/CSUM, disable GRO_HW/CSUM first";
 
 let lab: Lab;
 let traffic: Traffic;
@@ -23,7 +23,7 @@ afterAll(async () => {
 });
 
 it('are left to nftables: behind the driver the program would spoil unfinished checksums', async () => {
-  const reason = `${words} Generic mode would spoil checksums`;
+  const reason = `${words}; generic mode would spoil checksums`;
   expect(await interfaces(lab)).toEqual([
     expect.stringContaining(`lan0: off, ${reason}`),
     expect.stringContaining(`wan0: off, ${reason}`),

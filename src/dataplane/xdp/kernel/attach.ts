@@ -139,7 +139,8 @@ function leavesChecksums(refusals: readonly string[]): boolean {
 function unfinished(name: string, refusals: readonly string[]): DataPlaneUnavailable {
   return unavailable(
     'XDP_CHECKSUMS_UNFINISHED',
-    `${refusals.at(0)} Generic mode would spoil checksums that other machines leave to this card, so nftables alone forwards what comes in by ${name}`,
+    // Some kernels end their words with a full stop.
+    `${refusals.at(0)?.replace(/\.$/, '')}; generic mode would spoil checksums that other machines leave to this card, so nftables alone forwards what comes in by ${name}`,
     'penstock doctor tells how to make the card without these offloads',
   );
 }
