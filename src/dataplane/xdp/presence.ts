@@ -13,7 +13,7 @@ import { interfaceName } from './kernel/interface.ts';
 import type { PinDirectory } from './kernel/pin-directory.ts';
 import { machineAddresses } from './memory/machine-addresses.ts';
 import type { Choice, Chosen } from './network/choose.ts';
-import { isBlindFor, receivingInterfaces } from './network/devices.ts';
+import { againstGeneric, receivingInterfaces } from './network/devices.ts';
 import { type FollowedNetwork, followNetwork } from './network/follow.ts';
 import type { Network } from './network/model.ts';
 import { fitTo, placeOn, type Refusal, runsOn, withdraw } from './placement.ts';
@@ -35,9 +35,6 @@ type Findings = Refusal['findings'];
 /** An interface that is better without the program; no reason not to run on the others. */
 const leftToNftables = 'XDP_CHECKSUMS_UNFINISHED';
 
-const blindText =
-  'and in generic mode XDP does not see the tags of the VLANs on it: its packets are left to nftables';
-
 export class Presence {
   readonly #options: PresenceOptions;
   readonly #network: FollowedNetwork;
@@ -46,8 +43,8 @@ export class Presence {
   #refused = new Map<string, string>();
   /** Those with an MTU that their driver does not take together with the program. */
   #cramped: readonly Chosen[] = [];
-  /** By index: where the program could run in generic mode only, in which it cannot tell VLANs apart. */
-  readonly #blind = new Map<number, Without>();
+  /** By index: where the program could run in generic mode only, and what is against that; in words with the driver's. */
+  readonly #unfit = new Map<number, Without & { readonly against: string }>();
   /** By index: where the program was when it was last put on. */
   #held: ReadonlySet<number> = new Set();
   /** By index: where it is about to be taken off. No packet is to be sent there any more. */
@@ -124,7 +121,7 @@ export class Presence {
   /** The same, and puts the completing table in place again, whatever has become of it. What is lost now is known. */
   async mend(): Promise<void> {
     this.#prepared = undefined;
-    this.#blind.clear();
+    this.#unfit.clear();
     await this.ensure();
     this.#lost.clear();
   }
@@ -153,7 +150,7 @@ export class Presence {
     const refused = [...this.#refused].map(([name, reason]) => ({ name, reason }));
     return presenceReport(engine, {
       attached: attachments(directory),
-      without: [...this.#choice.passedOver, ...refused, ...this.#blindNow()],
+      without: [...this.#choice.passedOver, ...refused, ...this.#unfitNow()],
       inPlace: this.#choice.inPlace,
       cramped: this.#cramped,
       network: this.#network,
@@ -182,9 +179,7 @@ export class Presence {
     const { directory, engine } = this.#options;
     const { network } = this.#network;
     this.#choice = choosePresent(network, this.#options.interfaces);
-    const isBlind = ({ ifindex }: Chosen): boolean =>
-      this.#blind.has(ifindex) && isBlindFor(network, { ifindex, mode: 'generic' });
-    const interfaces = this.#choice.interfaces.filter((each) => !isBlind(each));
+    const interfaces = this.#choice.interfaces.filter(({ ifindex }) => !this.#isUnfit(ifindex));
     await this.#prepareHost(network, interfaces);
     if (this.#closed) return [];
     const before = attachments(directory);
@@ -192,7 +187,7 @@ export class Presence {
     detachMoved(directory);
     await this.#leaveOthers(before, interfaces);
     const refused = await placeOn(directory, engine, interfaces);
-    await this.#leaveBlind(network, interfaces);
+    await this.#leaveUnfit(network, interfaces);
     this.#refused = new Map(
       refused.map(({ name, findings }) => [name, findings.map(({ message }) => message).join('; ')]),
     );
@@ -216,16 +211,19 @@ export class Presence {
     this.#cramped = [...interfaces.filter(isKnown), ...found];
   }
 
-  /** Takes it off where it cannot tell VLANs apart. It has done nothing there yet, unless the VLANs are new. */
-  async #leaveBlind(network: Network, interfaces: readonly Chosen[]): Promise<void> {
+  /** Takes it off where generic mode would do harm. It has done nothing there yet, unless what is against that is new. */
+  async #leaveUnfit(network: Network, interfaces: readonly Chosen[]): Promise<void> {
     const present = attachments(this.#options.directory);
-    const blind = present.filter((each) => isBlindFor(network, each));
-    for (const { ifindex, name, reason = 'no native mode' } of blind) {
-      this.#blind.set(ifindex, { name, reason: `${reason}; ${blindText}` });
-      this.#options.logger.warn({ interface: name }, `${name}: ${reason}; ${blindText}`);
+    const left = new Set(interfaces);
+    for (const { ifindex, name, mode, reason = 'no native mode' } of present) {
+      const against = mode === 'generic' ? againstGeneric(network, ifindex) : undefined;
+      if (against === undefined) continue;
+      const words = `${reason.replace(/\.$/, '')}; and ${against}`;
+      this.#unfit.set(ifindex, { name, reason: words, against });
+      this.#options.logger.warn({ interface: name }, `${name}: ${words}`);
+      for (const each of interfaces) if (each.ifindex === ifindex) left.delete(each);
     }
-    const left = interfaces.filter(({ ifindex }) => !this.#blind.has(ifindex));
-    if (blind.length > 0) await this.#leaveOthers(present, left);
+    if (left.size < interfaces.length) await this.#leaveOthers(present, [...left]);
   }
 
   /** Takes the program off where it does not belong any more, once nothing is sent to those interfaces by redirection. */
@@ -262,10 +260,14 @@ export class Presence {
     this.#prepared = names;
   }
 
-  #blindNow(): readonly Without[] {
-    const { network } = this.#network;
-    const now = [...this.#blind].filter(([ifindex]) => isBlindFor(network, { ifindex, mode: 'generic' }));
-    return now.map(([, without]) => without);
+  /** Another trial would do no better. */
+  #isUnfit(ifindex: number): boolean {
+    const known = this.#unfit.get(ifindex);
+    return known !== undefined && known.against === againstGeneric(this.#network.network, ifindex);
+  }
+
+  #unfitNow(): readonly Without[] {
+    return [...this.#unfit].filter(([ifindex]) => this.#isUnfit(ifindex)).map(([, without]) => without);
   }
 
   #completion(): Parameters<typeof completionStands>[0] {

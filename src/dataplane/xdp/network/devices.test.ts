@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { MapMemory } from '../memory/map-memory.ts';
-import { type Device, devicesOf, isBlindFor, receivingInterfaces } from './devices.ts';
+import { againstGeneric, type Device, devicesOf, receivingInterfaces } from './devices.ts';
 import { link, nothing, vlan } from './testing/networks.ts';
 import { encodeDevice, encodeVlan, writeDevices } from './write-devices.ts';
 
@@ -121,9 +121,23 @@ describe('devices', () => {
   });
 
   it('with VLANs on them are no place for generic mode', () => {
-    const blind = ([2, 3, 7] as const).map((ifindex) => isBlindFor(network, { ifindex, mode: 'generic' }));
-    expect(blind).toEqual([true, false, true]);
-    expect(isBlindFor(network, { ifindex: 2, mode: 'native' })).toBe(false);
+    const found = [2, 3, 7, 99].map((ifindex) => againstGeneric(network, ifindex));
+    const tags = expect.stringContaining('tags of the VLANs');
+    expect(found).toEqual([tags, undefined, tags, undefined]);
+  });
+
+  it('that are bonds are no place for generic mode, until their ports are others', () => {
+    const ports = (...names: readonly string[]) => ({
+      ...nothing,
+      links: [
+        ...names.map((name, at) => link(at + 2, name, { master: 9 })),
+        link(9, 'bond0', { kind: 'bond' }),
+        vlan(10, 'bond0.7', 9, 7),
+      ],
+    });
+    expect(againstGeneric(ports('eth0', 'eth1'), 9)).toContain('eth0 and eth1 had put together');
+    expect(againstGeneric(ports('eth0'), 9)).toContain('eth0 had');
+    expect(againstGeneric(ports(), 9)).toContain('its ports had');
   });
 
   it('leaves out interfaces that are gone, and VLANs that are down', () => {

@@ -110,13 +110,24 @@ function portsOf(bond: Link, { links }: Network): readonly Device[] {
 }
 
 /**
- * The kernel takes a tag off the frame before XDP in generic mode sees it, where the driver has not done so: always on a
- * bond, on others by their offloads. The program would translate across VLANs, and the old tag would go out with the frame.
+ * Why the program must not run on this interface in generic mode; undefined where it may. Says something else when another
+ * trial makes sense.
+ *
+ * The ports of a bond put segments together (GRO) before the bond's program sees them, which the kernel refrains from on an
+ * interface with a program of its own. To the program they are too big for the way out, so it hands them up untouched, and
+ * answers of stateless flows leave with the machine's address. Tags are taken off by then, too: on a bond always, on others
+ * by their offloads; the program would translate across VLANs, and the old tag would go out with the frame.
  */
-export function isBlindFor(network: Network, { ifindex, mode }: Attached): boolean {
-  return (
-    mode === 'generic' && network.links.some(({ vlan, parent }) => vlan !== undefined && parent === ifindex)
-  );
+export function againstGeneric({ links }: Network, ifindex: number): string | undefined {
+  const link = links.find(({ index }) => index === ifindex);
+  if (link?.kind === 'bond') {
+    const ports = links.filter(({ master }) => master === ifindex).map(({ name }) => name);
+    const of = ports.length === 0 ? 'its ports' : ports.join(' and ');
+    return `in generic mode XDP would get frames that ${of} had put together: its packets are left to nftables`;
+  }
+  const carriesVlans = links.some(({ vlan, parent }) => vlan !== undefined && parent === ifindex);
+  if (!carriesVlans) return undefined;
+  return 'in generic mode XDP does not see the tags of the VLANs on it: its packets are left to nftables';
 }
 
 /** On which attached interface a VLAN device sits, and the tags of its frames there. */
