@@ -218,7 +218,7 @@ export class Presence {
     for (const { ifindex, name, mode, reason = 'no native mode' } of present) {
       const against = mode === 'generic' ? againstGeneric(network, ifindex) : undefined;
       if (against === undefined) continue;
-      const words = `${reason.replace(/\.$/, '')}; and ${against}`;
+      const words = `${reason}; and ${against}`;
       this.#unfit.set(ifindex, { name, reason: words, against });
       this.#options.logger.warn({ interface: name }, `${name}: ${words}`);
       for (const each of interfaces) if (each.ifindex === ifindex) left.delete(each);

@@ -8,7 +8,7 @@ import { complaints, findings, interfaces, upNicLab } from './support/nic-lab.ts
 
 const [major = 0, minor = 0] = release().split('.').map(Number);
 const vmxnet3IsNative = major > 6 || (major === 6 && minor >= 6);
-const noNative = 'Underlying driver does not support XDP in native mode.';
+const noNative = 'Underlying driver does not support XDP in native mode';
 
 let lab: Lab | undefined;
 

@@ -139,8 +139,7 @@ function leavesChecksums(refusals: readonly string[]): boolean {
 function unfinished(name: string, refusals: readonly string[]): DataPlaneUnavailable {
   return unavailable(
     'XDP_CHECKSUMS_UNFINISHED',
-    // Some kernels end their words with a full stop.
-    `${refusals.at(0)?.replace(/\.$/, '')}; generic mode would spoil checksums that other machines leave to this card, so nftables alone forwards what comes in by ${name}`,
+    `${refusals.at(0)}; generic mode would spoil checksums that other machines leave to this card, so nftables alone forwards what comes in by ${name}`,
     'penstock doctor tells how to make the card without these offloads',
   );
 }
@@ -170,7 +169,8 @@ function whyNot(errno: number, program: number, ifindex: number, mode: number): 
   return withLog((log) => {
     const result = libbpf().xdpAttach(ifindex, program, mode | flags.ifNotThere, null);
     if (result === 0) libbpf().xdpAttach(ifindex, -1, mode, null);
-    const words = /Kernel error message: (.+)/.exec(log())?.[1];
+    // Some kernels end their words with a full stop, others do not.
+    const words = /Kernel error message: (.+?)\.?$/m.exec(log())?.[1];
     return words ?? errnoText(errno);
   });
 }
