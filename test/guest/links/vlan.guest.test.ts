@@ -186,7 +186,13 @@ it('a VLAN interface that is named is served by the one below, and status says s
   );
   await clientComes(ways[1]);
   expect(await complaints(traffic)).toEqual([]);
-  // An address of the VLAN's own network.
+  // An address of the VLAN's own network. The kernel answers for it by ARP; by NDP only where it is told to.
+  await sh(
+    lab,
+    'gateway',
+    'echo 1 >/proc/sys/net/ipv6/conf/wan0.100/proxy_ndp',
+    'ip -6 neigh add proxy fd02::50 dev wan0.100',
+  );
   await declare(lab, machines, { 4: '192.0.2.50', 6: 'fd02::50' });
   const before = await outcomes(lab);
   expect(await complaints(traffic, 1, everyKindAt({ 4: '192.0.2.50', 6: 'fd02::50' }))).toEqual([]);
