@@ -17,12 +17,6 @@ export interface PythonReport {
   readonly passed: readonly string[];
 }
 
-/** True where the system has Python with gRPC and its generator. */
-export async function pythonIsThere(): Promise<boolean> {
-  const { failed } = await execa(python, ['-c', 'import grpc, grpc_tools.protoc'], { reject: false });
-  return !failed;
-}
-
 /** Throws with what the client printed when one of its checks fails. `address`: as gRPC's C core takes it. */
 export async function runPythonClient(address: string): Promise<PythonReport> {
   const work = await mkdtemp(join(tmpdir(), 'penstock-python-'));
