@@ -933,6 +933,8 @@ const ports: readonly InvalidChange[] = [
           members: [{ address: '10.0.1.12', pins: { admin: 1005 } }],
         },
       ],
+      // Whose outbound ports it gets.
+      deleteMembers: [{ loadBalancer: 'mail', backendPool: 'relays', ids: ['10.0.1.11'] }],
     },
     'PIN_INVALID',
     'put_members[0].members[0].pins["admin"]',
