@@ -39,7 +39,8 @@ const limits = (seconds: number) => ({
   hookTimeout: seconds * 1000 * slowness,
   expect: { poll: { timeout: 1000 * slowness } },
 });
-const endToEnd = { ...limits(120), fileParallelism: false };
+/** A lab mostly waits: for timeouts, agents, what must not come. Two files share a processor well, but no emulated one. */
+const endToEnd = { ...limits(120), maxWorkers: slowness > 1 ? 1 : 2 };
 
 export default defineConfig({
   test: {
