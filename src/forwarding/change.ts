@@ -45,11 +45,15 @@ export type FlowSelector =
   | { readonly kind: 'nat'; readonly endpoint: Endpoint; readonly backend: IpAddress }
   /** All flows through an endpoint. */
   | { readonly kind: 'endpoint'; readonly endpoint: Endpoint }
-  /** All flows, or the UDP ones only, that a ring gave to one member. */
+  /** All flows, or the UDP ones only, that go to one member of a ring. */
   | {
       readonly kind: 'ring-member';
       readonly ring: number;
+      /** They come to `ring` from this other one of the same pool with the very change. */
+      readonly from?: number;
       readonly backend: IpAddress;
+      /** Those through these endpoints; absent where all flows of the pool (`groupOf`) to that machine are meant. */
+      readonly endpoints?: readonly Endpoint[];
       readonly udpOnly: boolean;
       /** Both ends of established TCP connections get an RST. */
       readonly reset?: true;

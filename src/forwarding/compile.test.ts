@@ -153,16 +153,16 @@ describe('load-balancing rules', () => {
 
   test('share one ring per pool', () => {
     const state = put(nothing, declared);
-    expect(lines(state, 'lb/http')).toEqual(['203.0.113.1 tcp 80 -> ring 1 five-tuple 8080']);
+    expect(lines(state, 'lb/http')).toEqual(['203.0.113.1 tcp 80 -> ring 64 five-tuple 8080']);
     expect(lines(state, 'lb/dns')).toEqual([
-      '203.0.113.1 tcp 53 -> ring 1 client-ip 53',
-      '203.0.113.1 udp 53 -> ring 1 client-ip 53',
+      '203.0.113.1 tcp 53 -> ring 64 client-ip 53',
+      '203.0.113.1 udp 53 -> ring 64 client-ip 53',
     ]);
-    expect(lines(state, 'lb/more')).toEqual(['203.0.113.1 tcp 81 -> ring 2 client-ip-protocol 8080']);
+    expect(lines(state, 'lb/more')).toEqual(['203.0.113.1 tcp 81 -> ring 128 client-ip-protocol 8080']);
     expect([...compiled(state).rings.keys()]).toEqual(['pool', 'other']);
     expect([...state.table.ringNumbers]).toEqual([
-      ['web/pool', 1],
-      ['web/other', 2],
+      ['web/pool', 64],
+      ['web/other', 128],
     ]);
   });
 
@@ -190,23 +190,23 @@ describe('load-balancing rules', () => {
         balancingRule('new', { backendPool: 'unused', frontendPort: 1 }),
       ],
     });
-    expect(swapped.table.ringNumbers.toObject()).toEqual({ 'web/other': 2, 'web/unused': 3 });
+    expect(swapped.table.ringNumbers.toObject()).toEqual({ 'web/other': 128, 'web/unused': 192 });
     const back = put(swapped, declared);
-    expect(back.table.ringNumbers.toObject()).toEqual({ 'web/pool': 1, 'web/other': 2 });
+    expect(back.table.ringNumbers.toObject()).toEqual({ 'web/pool': 64, 'web/other': 128 });
     expect(drop(back, 'web').table.ringNumbers.size).toBe(0);
   });
 
   test('take the numbers of before a restart', () => {
     const table = emptyTable(
       new Map([
-        ['web/other', 1],
-        ['web/pool', 7],
-        ['web/unused', 3],
+        ['web/other', 64],
+        ['web/pool', 448],
+        ['web/unused', 192],
       ]),
     );
     const state = put({ ...nothing, table }, declared);
-    expect(state.table.ringNumbers.toObject()).toEqual({ 'web/pool': 7, 'web/other': 1 });
-    expect(compiled(state).rings.get('pool')?.number).toBe(7);
+    expect(state.table.ringNumbers.toObject()).toEqual({ 'web/pool': 448, 'web/other': 64 });
+    expect(compiled(state).rings.get('pool')?.number).toBe(448);
   });
 
   test('make the same ring whatever the history', () => {

@@ -105,16 +105,16 @@ describe('diff', () => {
     const table = tableOf(emptyTable(), web);
     expect(summary(wholeTable(table))).toEqual([
       'add 203.0.113.1 tcp 2222 -> 10.0.0.1:22',
-      'add 203.0.113.1 tcp 80 -> ring 1:8080',
-      'ring - -> 1',
+      'add 203.0.113.1 tcp 80 -> ring 64:8080',
+      'ring - -> 64',
       'backend + 10.0.0.1',
       'backend + 10.0.0.0',
       'local + 203.0.113.1',
     ]);
     expect(summary(diff(table, emptyTable()))).toEqual([
       'remove 203.0.113.1 tcp 2222 -> 10.0.0.1:22',
-      'remove 203.0.113.1 tcp 80 -> ring 1:8080',
-      'ring 1 -> -',
+      'remove 203.0.113.1 tcp 80 -> ring 64:8080',
+      'ring 64 -> -',
       'backend - 10.0.0.1',
       'backend - 10.0.0.0',
       'local - 203.0.113.1',
@@ -202,11 +202,11 @@ describe('diff', () => {
       'end 203.0.113.1 tcp 2222 of 10.0.0.1',
       'end 203.0.113.1 tcp 80',
       'end 203.0.113.1 tcp 81',
-      'replace 203.0.113.1 tcp 2222 -> 10.0.0.1:22 by 203.0.113.1 tcp 2222 -> ring 2:8080',
-      'replace 203.0.113.1 tcp 80 -> ring 1:8080 by 203.0.113.1 tcp 80 -> 10.0.0.2:22',
-      'replace 203.0.113.1 tcp 81 -> ring 1:8080 by 203.0.113.1 tcp 81 -> ring 2:8081',
-      'ring - -> 2',
-      'ring 1 -> -',
+      'replace 203.0.113.1 tcp 2222 -> 10.0.0.1:22 by 203.0.113.1 tcp 2222 -> ring 128:8080',
+      'replace 203.0.113.1 tcp 80 -> ring 64:8080 by 203.0.113.1 tcp 80 -> 10.0.0.2:22',
+      'replace 203.0.113.1 tcp 81 -> ring 64:8080 by 203.0.113.1 tcp 81 -> ring 128:8081',
+      'ring - -> 128',
+      'ring 64 -> -',
     ]);
   });
 
@@ -224,13 +224,13 @@ describe('diff', () => {
       member('e', '10.0.0.4', { weight: 7 }),
     ];
     expect(summary(change([web(...before)], [web(...after)]))).toEqual([
-      'ring 1 -> 1',
+      'ring 64 -> 64',
       'backend + 10.0.1.1',
       'backend - 10.0.0.0',
       'backend - 10.0.0.1',
-      'end ring 1 of 10.0.0.0',
-      'end ring 1 of 10.0.0.1',
-      'end ring 1 of 10.0.0.2 udp',
+      'end ring 64 of 10.0.0.0',
+      'end ring 64 of 10.0.0.1',
+      'end ring 64 of 10.0.0.2 udp',
     ]);
   });
 
@@ -241,6 +241,6 @@ describe('diff', () => {
         loadBalancingRules: [balancingRule('http', { backendPool: name })],
       });
     const after = diff(tableOf(emptyTable(), web('left')), tableOf(emptyTable(), web('right')));
-    expect(summary(after)).toEqual(['ring 1 -> 1', 'end ring 1 of 10.0.0.0', 'end ring 1 of 10.0.0.1']);
+    expect(summary(after)).toEqual(['ring 64 -> 64', 'end ring 64 of 10.0.0.0', 'end ring 64 of 10.0.0.1']);
   });
 });

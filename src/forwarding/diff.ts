@@ -1,22 +1,19 @@
 // What a data plane has to do to get from one table to another: work and answer grow with what differs.
 import type { Map as PersistentMap } from 'immutable';
 import type { IpAddress } from '../resources/address.ts';
-import type { Change, OutboundChange, RingChange } from './change.ts';
+import type { Change, OutboundChange } from './change.ts';
 import { emptyTable } from './compile.ts';
-import { entriesThatDiffer, ringsThatDiffer } from './differences.ts';
-import { endOfEntry, endOfOutbound, endsOfRing, leadsElsewhere } from './endings.ts';
+import { entriesThatDiffer } from './differences.ts';
+import { endOfEntry, endOfOutbound, leadsElsewhere } from './endings.ts';
 import { diffLimits, endsOfLimits } from './limit-changes.ts';
 import { sameOutbound } from './outbound.ts';
-import { poolOfRing } from './ring-names.ts';
-import { ringKey } from './ring-numbers.ts';
+import { diffRings, endsOfRings, type LoadBalancerDifference } from './ring-changes.ts';
 import { sameTarget } from './same.ts';
 import {
-  type CompiledLoadBalancer,
   type Entry,
   endpointKey,
   type ForwardingTable,
   type OutboundEntry,
-  type Ring,
 } from './table.ts';
 
 /**
@@ -27,7 +24,7 @@ export function diff(previous: ForwardingTable, next: ForwardingTable): Change {
   const touched: Touched = { backends: new Set(), localAddresses: new Set() };
   const differing = [...loadBalancersThatDiffer(previous, next)];
   const { added, removed, replaced } = diffEntries(differing, touched);
-  const rings = diffRings(differing, touched);
+  const rings = diffRings(differing, touched.backends);
   const outbound = diffOutbound(differing);
   return {
     added,
@@ -45,7 +42,7 @@ export function diff(previous: ForwardingTable, next: ForwardingTable): Change {
       ...replaced.flatMap(({ before, after }) =>
         leadsElsewhere(before.target, after.target) ? [endOfEntry(before)] : [],
       ),
-      ...rings.flatMap(({ change, samePool }) => endsOfRing(change, samePool)),
+      ...endsOfRings(differing, rings, replaced),
       ...differing.flatMap(endsOfLimits),
       ...outbound.flatMap(endOfOutbound),
     ],
@@ -55,12 +52,6 @@ export function diff(previous: ForwardingTable, next: ForwardingTable): Change {
 /** The change that brings a whole table into an empty kernel. */
 export function wholeTable(next: ForwardingTable): Change {
   return diff(emptyTable(), next);
-}
-
-interface LoadBalancerDifference {
-  readonly name: string;
-  readonly before?: CompiledLoadBalancer | undefined;
-  readonly after?: CompiledLoadBalancer | undefined;
 }
 
 /** Addresses whose number of uses may differ. */
@@ -120,43 +111,6 @@ function touch(touched: Touched, entry: Entry | undefined): void {
   if (entry?.target.kind === 'nat') touched.backends.add(entry.target.address);
 }
 
-interface RingDifference {
-  readonly change: RingChange;
-  /** False where a number has gone from one pool to another. */
-  readonly samePool: boolean;
-}
-
-function diffRings(
-  differing: readonly LoadBalancerDifference[],
-  touched: Touched,
-): readonly RingDifference[] {
-  const gone = new Map<number, Owned>();
-  const come = new Map<number, Owned>();
-  for (const { name, before, after } of differing) {
-    for (const ring of ringsThatDiffer(before, after)) {
-      const pool = ringKey(name, poolOfRing(ring.name));
-      for (const member of ring.before?.members ?? []) touched.backends.add(member.address);
-      for (const member of ring.after?.members ?? []) touched.backends.add(member.address);
-      if (ring.before !== undefined) gone.set(ring.before.number, { pool, ring: ring.before });
-      if (ring.after !== undefined) come.set(ring.after.number, { pool, ring: ring.after });
-    }
-  }
-  const differences: RingDifference[] = [];
-  for (const [number, { pool, ring }] of come) {
-    const before = gone.get(number);
-    gone.delete(number);
-    // Under another name, with another probe that finds the same.
-    if (before?.ring === ring && before.pool === pool) continue;
-    differences.push(
-      before === undefined
-        ? { change: { after: ring }, samePool: true }
-        : { change: { before: before.ring, after: ring }, samePool: before.pool === pool },
-    );
-  }
-  for (const { ring } of gone.values()) differences.push({ change: { before: ring }, samePool: true });
-  return differences;
-}
-
 /** A machine that goes from one load balancer to another has its entry replaced. */
 function diffOutbound(differing: readonly LoadBalancerDifference[]): readonly OutboundChange[] {
   const gone = new Map<string, OutboundEntry>();
@@ -177,11 +131,6 @@ function diffOutbound(differing: readonly LoadBalancerDifference[]): readonly Ou
   }
   for (const before of gone.values()) changes.push({ before });
   return changes;
-}
-
-interface Owned {
-  readonly pool: string;
-  readonly ring: Ring;
 }
 
 function missing(

@@ -181,7 +181,7 @@ describe('rings', () => {
       const after = table(declared, all, before);
       const committed = diff(before, after);
       expect([ends(committed), committed.replaced, committed.rings]).toEqual([[], [], []]);
-      expect([...after.ringNumbers.values()]).toEqual([1]);
+      expect([...after.ringNumbers.values()]).toEqual([64]);
       before = after;
     }
   });
@@ -190,7 +190,7 @@ describe('rings', () => {
     const [a, b] = [balancingRule('a'), balancingRule('b', { frontendPort: 81 })];
     const before = table(web({ loadBalancingRules: [a, b] }), {});
     const after = table(web({ loadBalancingRules: [a, { ...b, probe: 'http' }] }), { http: '+vm-0' }, before);
-    expect(after.ringNumbers.toObject()).toEqual({ 'web/pool': 1, 'web/pool/http': 2 });
+    expect(after.ringNumbers.toObject()).toEqual({ 'web/pool': 64, 'web/pool/http': 65 });
     expect(owners(ringOf(after))).toEqual(['vm-0']);
     expect(owners(ringOf(after, 'pool'))).toEqual(['vm-0', 'vm-1', 'vm-2']);
   });

@@ -99,11 +99,36 @@ describe('a drain period', () => {
       {
         kind: 'ring-member',
         ring: rings?.get('pool/~1000')?.number,
+        endpoints: [{ address: '203.0.113.1', transport: 'tcp', port: 80 }],
         backend: '10.0.0.2',
         udpOnly: false,
         reset: true,
       },
     ]);
     expect(after.loadBalancers.get('web')?.rings.get('pool/~2000')).toBe(rings?.get('pool/~2000'));
+  });
+
+  it('of one of several rules of a pool moves no flow, and ends those that would have ended with it', () => {
+    const ended = new Map([['b', { since: 0, ended: [1_000] }]]);
+    const one = { address: '203.0.113.1', transport: 'tcp', port: 80 };
+    const both = next(emptyTable(), declared(undefined, undefined), ended);
+    const apart = next(both, declared(1_000, undefined), ended);
+    expect(diff(both, apart).replaced).toHaveLength(1);
+    expect(diff(both, apart).ending).toEqual([
+      {
+        kind: 'ring-member',
+        ring: apart.loadBalancers.get('web')?.rings.get('pool/~1000')?.number,
+        from: both.loadBalancers.get('web')?.rings.get('pool')?.number,
+        endpoints: [one],
+        backend: '10.0.0.2',
+        udpOnly: false,
+        reset: true,
+      },
+    ]);
+    const again = next(apart, declared(undefined, undefined), ended);
+    expect(diff(apart, again).replaced).toHaveLength(1);
+    expect(diff(apart, again).ending).toEqual([]);
+    const fresh = next(emptyTable(), declared(1_000, undefined));
+    expect(diff(next(emptyTable(), declared(undefined, undefined)), fresh).ending).toEqual([]);
   });
 });

@@ -1,4 +1,7 @@
 // Rings are known to the kernel by number. A number stays with its ring as long as a load-balancing rule uses it.
+//
+// Rings of one pool have the upper bits of their numbers in common, and these are what is kept beside a flow. So it goes on
+// when its rule comes to another ring of the pool, as by a probe or a drain period.
 import type { Map as PersistentMap } from 'immutable';
 import type { LoadBalancer } from '../resources/model.ts';
 import { ringName } from './ring-names.ts';
@@ -7,14 +10,38 @@ import type { CompiledLoadBalancer } from './table.ts';
 type RingNumbers = PersistentMap<string, number>;
 type Compiled = PersistentMap<string, CompiledLoadBalancer>;
 
+/** The low bits of a number tell rings of a group apart. A pool with more rings than that has several groups. */
+const bitsInGroup = 6;
+const ringsOfGroup = 2 ** bitsInGroup;
+
+/** 1 to 2^18 - 1; no two pools have the same. */
+export function groupOf(ring: number): number {
+  return ring >>> bitsInGroup;
+}
+
+/** Where in its group, 0 to 63. */
+export function placeOf(ring: number): number {
+  return ring % ringsOfGroup;
+}
+
+/** The ring at a place of a group. */
+export function ringNumber(group: number, place: number): number {
+  return group * ringsOfGroup + place;
+}
+
 /** The key of a ring: `LOAD_BALANCER/RING`; names of load balancers hold no slash. */
 export function ringKey(loadBalancer: string, ring: string): string {
   return `${loadBalancer}/${ring}`;
 }
 
+/** `LOAD_BALANCER/POOL` of such a key. */
+function poolOfKey(key: string): string {
+  return key.split('/', 2).join('/');
+}
+
 /**
  * With a number for each ring that has come into use: that of the ring which its rules used before, if nobody does any
- * more (a probe that is added, or has another name, ends no flows); the lowest free one otherwise.
+ * more, so that no ring is written anew because a probe has another name; the lowest free one of the pool otherwise.
  */
 export function assignRingNumbers(
   numbers: RingNumbers,
@@ -32,22 +59,46 @@ export function assignRingNumbers(
     for (const [key, number] of inheritances(numbers, loadBalancer, before)) inherited.set(key, number);
   }
   if (wanting.size === 0) return numbers;
-  const taken = new Set(numbers.values());
-  let number = 1;
+  const free = new FreeNumbers(numbers);
   return numbers.withMutations((assigned) => {
-    for (const key of wanting) {
-      const known = inherited.get(key);
-      if (known !== undefined) {
-        assigned.set(key, known);
-        continue;
-      }
-      while (taken.has(number)) number += 1;
-      assigned.set(key, number);
-      number += 1;
-    }
+    for (const key of wanting) assigned.set(key, inherited.get(key) ?? free.take(poolOfKey(key)));
   });
 }
 
+class FreeNumbers {
+  readonly #taken = new Set<number>();
+  readonly #groups = new Map<string, Set<number>>();
+  readonly #takenGroups = new Set<number>();
+  #lowest = 1;
+
+  constructor(numbers: RingNumbers) {
+    for (const [key, number] of numbers) {
+      this.#taken.add(number);
+      this.#keep(poolOfKey(key), groupOf(number));
+    }
+  }
+
+  take(pool: string): number {
+    for (const group of this.#groups.get(pool) ?? []) {
+      for (let place = 0; place < ringsOfGroup; place += 1) {
+        const number = ringNumber(group, place);
+        if (this.#taken.has(number)) continue;
+        this.#taken.add(number);
+        return number;
+      }
+    }
+    while (this.#takenGroups.has(this.#lowest)) this.#lowest += 1;
+    this.#keep(pool, this.#lowest);
+    return this.take(pool);
+  }
+
+  #keep(pool: string, group: number): void {
+    this.#takenGroups.add(group);
+    const groups = this.#groups.get(pool);
+    if (groups === undefined) this.#groups.set(pool, new Set([group]));
+    else groups.add(group);
+  }
+}
 /** Rings without a number yet, and the number that each takes over. */
 function* inheritances(
   numbers: RingNumbers,

@@ -57,9 +57,9 @@ export interface Entry {
 /** Slots of a ring; each a prime, so that every member's permutation visits all slots (Maglev, NSDI 2016, section 3.4). */
 export type RingSize = 1021 | 16381 | 65537;
 
-/** A consistent-hashing table of one pool, shared by all entries that lead to it by the same probe. */
+/** A consistent-hashing table of one pool, shared by all entries that agree on who is eligible and who keeps flows. */
 export interface Ring {
-  /** 1 to 2^24 - 1. Kept in the kernel beside each flow, so it stays the same for the life of the ring. */
+  /** 1 to 2^24 - 1, see ring-numbers.ts. The kernel keeps its group beside each flow, so it stays for the life of the ring. */
   readonly number: number;
   readonly family: Family;
   readonly size: RingSize;

@@ -295,7 +295,7 @@ describe('counters', () => {
     const { gateway, plane } = await start();
     await gateway.apply(putLb('shop', [4, 5]));
     const counted = { packets: 7, bytes: 700, flows: 1 };
-    plane.setMemberCounters(1, 'vm5', counted);
+    plane.setMemberCounters(64, 'vm5', counted);
     const shop = gateway.snapshot().configuration.get('shop');
     if (shop === undefined) throw new Error('no load balancer');
     expect(await gateway.memberCounters(shop)).toMatchObject([

@@ -98,7 +98,7 @@ function health(gateway: Gateway): readonly string[] {
 }
 
 /** Addresses that get new flows of a ring. */
-function eligible(number = 1): readonly string[] {
+function eligible(number = 64): readonly string[] {
   const ring = kernel.rings.get(number);
   return [...new Set(ring?.slots)].map((owner) => ring?.members[owner]?.address ?? '?').toSorted();
 }
@@ -228,7 +228,7 @@ describe('verdicts', () => {
       backendsRemoved: [],
     });
     expect(change?.rings).toHaveLength(1);
-    expect(change?.ending).toEqual([{ kind: 'ring-member', ring: 1, backend: '10.0.1.7', udpOnly: true }]);
+    expect(change?.ending).toEqual([{ kind: 'ring-member', ring: 64, backend: '10.0.1.7', udpOnly: true }]);
     // Each slot of the machine is deleted and added, and it may hold no UDP flows any more.
     const slots = Math.ceil(65_537 / 1_000);
     expect(change && [...changeOperations(change)].length).toBeLessThanOrEqual(2 * slots + 1);
@@ -239,7 +239,7 @@ describe('verdicts', () => {
     await gateway.apply({ putLoadBalancers: [shop(addresses(2))] });
     plane.failNext(new CommitFailed('no', 'netlink: No space left'));
     checks.find('up', ['10.0.0.0']);
-    await until(() => plane.stamps.length === 2 && kernel.rings.get(1)?.slots.length === 0);
+    await until(() => plane.stamps.length === 2 && kernel.rings.get(64)?.slots.length === 0);
     await sleep(100);
     expect(health(gateway)).toEqual(['web 10.0.0.0 false NA', 'web 10.0.0.1 false NA']);
     expect((await gateway.status()).warnings.map(({ code }) => code)).toEqual(['VERDICTS_PENDING']);

@@ -14,6 +14,7 @@ import type { Drains } from './drains.ts';
 import { type HealthState, healthAfter, noHealth } from './health-state.ts';
 import { rememberPositions } from './positions.ts';
 import { type CollectedBlocks, restoredOutbound } from './restore-outbound.ts';
+import { ringNumberOf } from './ring-number-text.ts';
 import type { StoredLoadBalancer } from './rows.ts';
 import { type State, sourcesOf } from './state.ts';
 
@@ -131,7 +132,7 @@ function collect(rows: Iterable<Row>): Collected {
         listAt(collected.blocks, name).push({ rule: second, member: third, ...JSON.parse(value) });
         break;
       case 'ring':
-        collected.rings.set(key.join('/'), Number(value));
+        collected.rings.set(key.join('/'), ringNumberOf(value));
         break;
       case 'limit':
         collected.limits.set(key.join('/'), Number(value));

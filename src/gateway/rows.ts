@@ -1,5 +1,6 @@
 // The difference of two states as rows of the store: what changed is written, and nothing else.
 import { poolOfRing } from '../forwarding/ring-names.ts';
+import { ringNumberText } from './ring-number-text.ts';
 import type { LoadBalancerPorts, RulePorts } from '../ports/assignment.ts';
 import type { LoadBalancerOutbound, OutboundBlock, OutboundRulePorts } from '../ports/outbound.ts';
 import type { BackendPool, LoadBalancer, Member } from '../resources/model.ts';
@@ -194,8 +195,8 @@ function* ringRows(name: string, before: State, after: State): Iterable<RowChang
     yield {
       kind: 'ring',
       key: [name, ...splitRing(ring)],
-      before: earlier && String(earlier.number),
-      after: now && String(now.number),
+      before: earlier && ringNumberText(earlier.number),
+      after: now && ringNumberText(now.number),
     };
   }
 }

@@ -50,8 +50,8 @@ const at = endpoint(front, 'tcp', 500);
 const every = endpoint(front, 'tcp', 0);
 const through = flow(front, 500, '10.0.0.1', 0x50000000);
 const throughEvery = flow(front, 500, '10.0.0.1', 0x51000000);
-const toRing = flow(front, 500, '10.0.0.1', 0x55000007);
-const toRingByUdp = flow(front, 500, '10.0.0.1', 0x55000007, { protocol: 17 });
+const toRing = flow(front, 500, '10.0.0.1', 0x55000047);
+const toRingByUdp = flow(front, 500, '10.0.0.1', 0x55000047, { protocol: 17 });
 const foreign = flow(front, 500, '10.0.0.1', 0x1234);
 const untranslated = flow(front, 500, front, 0, { status: 0 });
 const all = { through, throughEvery, toRing, toRingByUdp, foreign, untranslated };
@@ -71,9 +71,24 @@ const cases: readonly (readonly [string, FlowSelection, readonly (keyof typeof a
   ['NAT by every port', { kind: 'nat', endpoint: every, backend }, ['throughEvery']],
   ['an endpoint', { kind: 'endpoint', endpoint: at }, ['through', 'toRing']],
   ['every port of an address', { kind: 'endpoint', endpoint: every }, ['throughEvery']],
-  ['a member', { kind: 'ring-member', ring: 7, backend, udpOnly: false }, ['toRing', 'toRingByUdp']],
-  ['a member, UDP only', { kind: 'ring-member', ring: 7, backend, udpOnly: true }, ['toRingByUdp']],
-  ['another ring', { kind: 'ring-member', ring: 8, backend, udpOnly: false }, []],
+  ['a member', { kind: 'ring-member', ring: 71, backend, udpOnly: false }, ['toRing', 'toRingByUdp']],
+  [
+    'a member through some endpoints',
+    { kind: 'ring-member', ring: 71, backend, udpOnly: false, endpoints: [at] },
+    ['toRing'],
+  ],
+  [
+    'a member through none of its own',
+    { kind: 'ring-member', ring: 71, backend, udpOnly: false, endpoints: [every] },
+    [],
+  ],
+  ['a member, UDP only', { kind: 'ring-member', ring: 71, backend, udpOnly: true }, ['toRingByUdp']],
+  [
+    'a member of another ring of the pool',
+    { kind: 'ring-member', ring: 64, backend, udpOnly: false },
+    ['toRing', 'toRingByUdp'],
+  ],
+  ['a member of another pool', { kind: 'ring-member', ring: 128, backend, udpOnly: false }, []],
   ['clients that are in no range', clientsIn('10.0.0.0/8'), ['through', 'toRing']],
   ['no clients that are in one', clientsIn('10.0.0.0/8', '192.0.2.0/24'), []],
   ['who knocked', { kind: 'knocking', endpoint: at }, ['untranslated']],
@@ -93,8 +108,8 @@ describe('collectSuspects', () => {
     for (const [name, each] of Object.entries(all)) suspects.add(each, () => name);
     suspects.add(flow(front, 500, '10.0.0.1', 0x50000000, { fromPort: 81 }), () => 'old port');
     suspects.add(flow(front, 501, '10.0.0.1', 0x50000000), () => 'no entry');
-    const entries = [nat(at, '10.0.0.1', 80), balanced(endpoint(front, 'udp', 500), 7, 80)];
-    const rings = [ring(7, ['10.0.0.1'], 1021, { '10.0.0.1': { eligible: false } })];
+    const entries = [nat(at, '10.0.0.1', 80), balanced(endpoint(front, 'udp', 500), 64, 80)];
+    const rings = [ring(64, ['10.0.0.1'], 1021, { '10.0.0.1': { eligible: false } })];
     const stale = await suspects.stale({ entries: () => entries, rings, outbound: [], limits: [] });
     expect(stale.toSorted()).toEqual([
       'no entry',

@@ -1,6 +1,7 @@
 // Which flows end, said twice: as filters that the kernel applies, and as a test on flows that were read.
 import { setImmediate } from 'node:timers/promises';
 import type { FlowSelector } from '../../forwarding/change.ts';
+import { groupOf, ringNumber } from '../../forwarding/ring-numbers.ts';
 import type { Endpoint, OutboundEntry } from '../../forwarding/table.ts';
 import { familyOf, type IpAddress, type Transport } from '../../resources/address.ts';
 import { bitsTest, type ClientRange } from '../../resources/client-range.ts';
@@ -54,6 +55,8 @@ const classMask = 0xff000000;
 /** Of the class of a balanced flow, without the affinity. */
 const balancedMask = 0xfc000000;
 const ringMask = 0x00ffffff;
+/** Of the ring's group. */
+const groupMask = ringNumber(groupOf(ringMask), 0);
 /** Of an outbound flow: the first port of its entry. */
 const portMask = 0x0000ffff;
 const protocols = { tcp: 6, udp: 17 } as const;
@@ -92,9 +95,11 @@ export function kernelFilters(selection: FlowSelection, marks: FlowMarks): reado
       ];
     }
     case 'ring-member': {
-      const mark = markFilter(marks.ours + selection.ring, oursMask + ringMask);
-      const protocol = selection.udpOnly ? { protocol: protocols.udp } : {};
-      return [filter(selection.backend, mark, {}, { source: addressBytes(selection.backend), ...protocol })];
+      const { ring, backend, endpoints, udpOnly } = selection;
+      const mark = markFilter(marks.ours + ringNumber(groupOf(ring), 0), oursMask + groupMask);
+      const protocol = udpOnly ? { protocol: protocols.udp } : {};
+      const made = filter(backend, mark, {}, { source: addressBytes(backend), ...protocol });
+      return [{ ...made, exact: made.exact && endpoints === undefined }];
     }
     case 'outbound': {
       const { entry, first, last } = selection;
@@ -144,9 +149,16 @@ export async function flowTest(
   const endpoints = new Set<string>();
   const knocking = new Set<string>();
   const clients = new Map<string, ClientTest>();
-  const members = new Map<string, boolean>();
+  const members = new Map<string, MemberEnd[]>();
   const unanswered = new Set<string>();
   const outbound = new Map<string, { readonly first: number; readonly last: number }[]>();
+  /** Many members end with the same endpoints. */
+  const texts = new Map<readonly Endpoint[], ReadonlySet<string>>();
+  const textsOf = (list: readonly Endpoint[]) => {
+    const known = texts.get(list) ?? new Set(list.map(endpointText));
+    texts.set(list, known);
+    return known;
+  };
   let count = 0;
   for (const selection of selections) {
     count += 1;
@@ -176,8 +188,10 @@ export async function flowTest(
         break;
       }
       case 'ring-member': {
-        const key = `${selection.ring}/${hex(selection.backend)}`;
-        members.set(key, selection.udpOnly && members.get(key) !== false);
+        const key = `${groupOf(selection.ring)}/${hex(selection.backend)}`;
+        const { udpOnly, endpoints } = selection;
+        const end = { udpOnly, ...(endpoints && { endpoints: textsOf(endpoints) }) };
+        members.set(key, [...(members.get(key) ?? []), end]);
         break;
       }
     }
@@ -203,9 +217,18 @@ export async function flowTest(
     if (nat.has(`${through}/${reply.source}`) && mayBeNat(mark, marks)) return true;
     if (!isOurs(mark, marks)) return false;
     if (endpoints.has(through) || clients.get(through)?.(original.source) === false) return true;
-    const udpOnly = members.get(`${mark & ringMask}/${reply.source}`);
-    return udpOnly !== undefined && (!udpOnly || original.protocol === protocols.udp);
+    const ends = members.get(`${groupOf(ringOf(mark))}/${reply.source}`) ?? [];
+    return ends.some(
+      ({ udpOnly, endpoints }) =>
+        (!udpOnly || original.protocol === protocols.udp) && endpoints?.has(through) !== false,
+    );
   };
+}
+
+interface MemberEnd {
+  readonly udpOnly: boolean;
+  /** Absent: all. */
+  readonly endpoints?: ReadonlySet<string>;
 }
 
 export function isOurs(mark: number, marks: FlowMarks): boolean {
@@ -234,7 +257,7 @@ function mayBeNat(mark: number, marks: FlowMarks): boolean {
   return (mark & otherClassBits(marks)) === 0 || (mark & classMask) >>> 0 === marks.natAnyPort;
 }
 
-/** The ring of a balanced flow, 0 of any other. */
+/** The ring that a balanced flow came by, 0 of any other; its group is still the pool's. */
 export function ringOf(mark: number): number {
   return mark & ringMask;
 }

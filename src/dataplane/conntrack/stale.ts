@@ -1,6 +1,7 @@
 // After a whole table was loaded: which of the flows from before does it not allow?
 import { setImmediate } from 'node:timers/promises';
 import type { FlowLimit } from '../../forwarding/flow-limits.ts';
+import { groupOf } from '../../forwarding/ring-numbers.ts';
 import type { Entry, OutboundEntry, Ring } from '../../forwarding/table.ts';
 import {
   type ClientTest,
@@ -98,7 +99,7 @@ function allows({ endpoint, target }: Entry, { original, reply, mark }: Flow, me
   if (endpoint.port !== 0 && reply.sourcePort !== (target.port === 0 ? endpoint.port : target.port))
     return false;
   return target.kind === 'balanced'
-    ? ringOf(mark) === target.ring && members(target.ring, reply.source, original.protocol)
+    ? groupOf(ringOf(mark)) === groupOf(target.ring) && members(target.ring, reply.source, original.protocol)
     : ringOf(mark) === 0 && reply.source === hex(target.address);
 }
 

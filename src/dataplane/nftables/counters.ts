@@ -6,7 +6,7 @@ import { addressBytes } from '../conntrack/address.ts';
 import type { Counters } from '../dataplane.ts';
 import { nativeU32 } from '../netlink/netlink.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
-import { protocolNumber } from './encode.ts';
+import { groupMark, protocolNumber } from './encode.ts';
 import { readCounters } from './kernel.ts';
 
 /** Two elements each; a piece takes about a millisecond. */
@@ -53,11 +53,17 @@ function countedElements({
   }
   // The port that the backend answers from stands in the key where one port is meant.
   const backendPort = endpoint.port === 0 ? [] : [port(target.port === 0 ? endpoint.port : target.port)];
-  const map = target.kind === 'nat' ? 'nat' : 'front';
-  const backend = target.kind === 'nat' ? addressBytes(target.address) : nativeU32(target.ring);
+  if (target.kind === 'nat') {
+    const live = Buffer.concat([key, addressBytes(target.address), ...backendPort]);
+    return [
+      { set: `nat${any}${family}`, key },
+      { set: `nat${any}_live${family}`, key: live },
+    ];
+  }
+  const live = Buffer.concat([nativeU32(groupMark(target.ring)), key, ...backendPort]);
   return [
-    { set: `${map}${any}${family}`, key },
-    { set: `${map}${any}_live${family}`, key: Buffer.concat([key, backend, ...backendPort]) },
+    { set: `front${any}${family}`, key },
+    { set: `front${any}_live${family}`, key: live },
   ];
 }
 

@@ -49,15 +49,15 @@ describe('entryElements', () => {
 
   it('carries out balancing by class, affinity and ring', () => {
     const at = endpoint('203.0.113.1', 'tcp', 80);
-    expect(entryElements(balanced(at, 7, 8080, 'client-ip')).map(text)).toEqual([
-      'front_live4 203.0.113.1.6.80.7.8080',
+    expect(entryElements(balanced(at, 71, 8080, 'client-ip')).map(text)).toEqual([
+      'front_live4 64.203.0.113.1.6.80.8080=71',
       'port4 203.0.113.1.6.80=8080',
-      `front4 203.0.113.1.6.80=${0x55000007}`,
+      `front4 203.0.113.1.6.80=${0x55000047}`,
     ]);
     const every = endpoint('203.0.113.1', 'tcp', 0);
-    expect(entryElements(balanced(every, 7, 0, 'client-ip-protocol', true)).map(text)).toEqual([
-      'front_any_live4 203.0.113.1.6.7',
-      `front_any4 203.0.113.1.6=${0x5a000007}`,
+    expect(entryElements(balanced(every, 71, 0, 'client-ip-protocol', true)).map(text)).toEqual([
+      'front_any_live4 64.203.0.113.1.6=71',
+      `front_any4 203.0.113.1.6=${0x5a000047}`,
       'masq_any4 203.0.113.1.6',
     ]);
   });

@@ -1,6 +1,7 @@
 // From the forwarding table to the elements that carry it out. Pure: no kernel, no process.
 import type { Change, RingChange } from '../../forwarding/change.ts';
 import type { FlowLimit } from '../../forwarding/flow-limits.ts';
+import { groupOf, ringNumber } from '../../forwarding/ring-numbers.ts';
 import type { Entry, ForwardingTable, OutboundEntry, Ring, RingMember } from '../../forwarding/table.ts';
 import { familyOf, type IpAddress, type Transport } from '../../resources/address.ts';
 import type { Element, Operation } from './element.ts';
@@ -40,7 +41,7 @@ export function entryElements(entry: Entry): readonly Element[] {
     } else {
       const mark = ringMark(flowClass.balancedAnyPort + affinityNumber[target.affinity], target.ring);
       elements.push(
-        { set: `front_any_live${family}`, key: [...key, target.ring] },
+        { set: `front_any_live${family}`, key: [groupMark(target.ring), ...key], value: [target.ring] },
         { set: `front_any${family}`, key, value: [mark] },
       );
     }
@@ -60,7 +61,7 @@ export function entryElements(entry: Entry): readonly Element[] {
   } else {
     const mark = ringMark(flowClass.balanced + affinityNumber[target.affinity], target.ring);
     elements.push(
-      { set: `front_live${family}`, key: [...key, target.ring, port] },
+      { set: `front_live${family}`, key: [groupMark(target.ring), ...key, port], value: [target.ring] },
       { set: `port${family}`, key, value: [port] },
       { set: `front${family}`, key, value: [mark] },
     );
@@ -191,6 +192,11 @@ function* all(verb: Operation['verb'], elements: Iterable<Element>): Generator<O
 
 function ringMark(topByte: number, ring: number): number {
   return topByte * 2 ** ringBits + ring;
+}
+
+/** What marks of flows have in common that came by rings of one group. */
+export function groupMark(ring: number): number {
+  return ringNumber(groupOf(ring), 0);
 }
 
 /** How the flows to a ring are hashed to its slots: by ring, so that a ring may change its size alone. */

@@ -1,5 +1,6 @@
 // The constant part of the ruleset: sets, maps and the rules that read them. See README.md for the way of a packet.
 import { createHash } from 'node:crypto';
+import { groupOf, ringNumber } from '../../forwarding/ring-numbers.ts';
 import type { Affinity, RingSize } from '../../forwarding/table.ts';
 import type { Family } from '../../resources/address.ts';
 import { familyLimitSets, limitedRules, limitSets, refusingChains } from './limit-chains.ts';
@@ -9,8 +10,8 @@ export const tableName = 'penstock';
 
 /**
  * The top byte of a flow's ct mark. All of Penstock's have 5 in the top nibble. The low 24 bits of the balanced ones
- * are the ring's number; the two low bits of the top byte are the affinity. The low 16 bits of the outbound ones are the
- * first of the machine's ports.
+ * are the number of the ring that chose the machine, of which only the group counts afterwards; the two low bits of the top
+ * byte are the affinity. The low 16 bits of the outbound ones are the first of the machine's ports.
  */
 export const flowClass = {
   nat: 0x50,
@@ -124,12 +125,12 @@ function familySets(family: Family): readonly SetDefinition[] {
     set('nat_any_live', `${anyPort} . ${address}`, true),
     map('front', `${endpoint} : mark`, true),
     map('front_any', `${anyPort} : mark`, true),
-    set('front_live', `${endpoint} . mark . inet_service`, true),
-    set('front_any_live', `${anyPort} . mark`, true),
+    map('front_live', `mark . ${endpoint} . inet_service : classid`, true),
+    map('front_any_live', `mark . ${anyPort} : classid`, true),
     map('port', `${endpoint} : inet_service`),
     map('ring', `mark . classid : ${address}`),
     map('ring_hash', 'mark : verdict'),
-    set('ring_live', `mark . ${address} . inet_proto`),
+    set('ring_live', `classid . ${address} . inet_proto`),
     map('idle', `${endpoint} : verdict`),
     map('idle_any', `${anyPort} : verdict`),
     set('masq', endpoint),
@@ -151,7 +152,9 @@ function familyChains(family: Family): readonly ChainDefinition[] {
   const through = `ct original ${ip} daddr . ct original protocol . ct original proto-dst`;
   const throughAny = `ct original ${ip} daddr . ct original protocol`;
   const backend = `ct reply ${ip} saddr`;
-  const ringMember = `ct mark & 0x00ffffff . ${backend} . ct original protocol`;
+  // Which ring an endpoint leads to by now, of the group that the flow came by; and none to those who read it next.
+  const pool = `ct mark & 0x${ringNumber(groupOf(0xffffff), 0).toString(16).padStart(8, '0')}`;
+  const isLive = `meta priority . ${backend} . ct original protocol @ring_live${f} meta priority set none accept`;
   // Without it nft 1.0.6 does not know the type of a port.
   const hasPorts = 'meta l4proto { tcp, udp }';
   // In place of what the kernel would keep a flow for: first the usual, then what the endpoint says.
@@ -212,7 +215,7 @@ function familyChains(family: Family): readonly ChainDefinition[] {
     {
       name: `live_balanced${f}`,
       rules: [
-        `${hasPorts} ${ringMember} @ring_live${f} ${through} . ct mark & 0x00ffffff . ct reply proto-src @front_live${f} accept`,
+        `${hasPorts} meta priority set ${pool} . ${through} . ct reply proto-src map @front_live${f} ${isLive}`,
         passErrors,
         cut,
       ],
@@ -221,7 +224,7 @@ function familyChains(family: Family): readonly ChainDefinition[] {
       name: `live_balanced_any${f}`,
       rules: [
         passErrors,
-        `${ringMember} @ring_live${f} ${throughAny} . ct mark & 0x00ffffff @front_any_live${f} accept`,
+        `meta priority set ${pool} . ${throughAny} map @front_any_live${f} ${isLive}`,
         cut,
       ],
     },

@@ -48,7 +48,7 @@ export async function expectAgreement(lab: Lab, client: GatewayClient): Promise<
     ofBothFamilies(lab, 'map', 'nat'),
     ofBothFamilies(lab, 'set', 'nat_live'),
     ofBothFamilies(lab, 'map', 'front'),
-    ofBothFamilies(lab, 'set', 'front_live'),
+    ofBothFamilies(lab, 'map', 'front_live'),
     ofBothFamilies(lab, 'set', 'ring_live'),
     ofBothFamilies(lab, 'set', 'backends'),
   ]);
