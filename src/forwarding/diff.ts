@@ -9,12 +9,7 @@ import { diffLimits, endsOfLimits } from './limit-changes.ts';
 import { sameOutbound } from './outbound.ts';
 import { diffRings, endsOfRings, type LoadBalancerDifference } from './ring-changes.ts';
 import { sameTarget } from './same.ts';
-import {
-  type Entry,
-  endpointKey,
-  type ForwardingTable,
-  type OutboundEntry,
-} from './table.ts';
+import { type Entry, endpointKey, type ForwardingTable, type OutboundEntry } from './table.ts';
 
 /**
  * The change from one table to another; empty (see `isEmpty`) where they forward alike. An endpoint that moves from one rule

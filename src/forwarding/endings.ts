@@ -40,7 +40,10 @@ export interface RingFlows {
  * The flows of members that are gone, have another address or have drained, and the UDP flows of those that went down. A ring that goes
  * as a whole needs none: its entries go, or lead elsewhere, with it. With another pool's ring in its place all flows end.
  */
-export function endsOfRing({ before, after, endpoints }: RingFlows, samePool: boolean): readonly FlowSelector[] {
+export function endsOfRing(
+  { before, after, endpoints }: RingFlows,
+  samePool: boolean,
+): readonly FlowSelector[] {
   const staying = new Map(samePool ? after.members.map((member) => [member.id, member]) : []);
   return before.members.flatMap((member): readonly FlowSelector[] => {
     const now = staying.get(member.id);

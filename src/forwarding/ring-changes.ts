@@ -101,7 +101,9 @@ class Sharing {
   constructor(differing: readonly LoadBalancerDifference[]) {
     const byNumber = (side: 'before' | 'after') =>
       new Map(
-        differing.flatMap((each) => Array.from(each[side]?.rings.values() ?? [], (ring) => [ring.number, ring])),
+        differing.flatMap((each) =>
+          Array.from(each[side]?.rings.values() ?? [], (ring) => [ring.number, ring]),
+        ),
       );
     this.#differing = differing;
     this.before = byNumber('before');

@@ -1,6 +1,5 @@
 // The difference of two states as rows of the store: what changed is written, and nothing else.
 import { poolOfRing } from '../forwarding/ring-names.ts';
-import { ringNumberText } from './ring-number-text.ts';
 import type { LoadBalancerPorts, RulePorts } from '../ports/assignment.ts';
 import type { LoadBalancerOutbound, OutboundBlock, OutboundRulePorts } from '../ports/outbound.ts';
 import type { BackendPool, LoadBalancer, Member } from '../resources/model.ts';
@@ -8,6 +7,7 @@ import type { RowChange, RowKey } from '../store/store.ts';
 import { differingPart } from './differing-part.ts';
 import { drainRows } from './drain-rows.ts';
 import { positionsOf } from './positions.ts';
+import { ringNumberText } from './ring-number-text.ts';
 import type { State } from './state.ts';
 
 /**

@@ -34,18 +34,27 @@ beforeEach(async () => {
   });
 });
 
-/** Rules on ports 80 and 53 drain for so long, the one on port 81 as long as flows last. */
-function declaration(family: Family, period: number): Message<'LoadBalancer'> {
+/** Rules on ports 80 and 53 drain for so long, the one on port 81 as long as flows last; without a period all do. */
+function declaration(family: Family, period?: number): Message<'LoadBalancer'> {
   const [web] = webAndDns;
   return {
     name: 'web',
     frontends: [{ name: 'front', address: front[family] }],
     backendPools: [{ name: 'vms', members: members([1, 2, 3], family) }],
     loadBalancingRules: [
-      ...webAndDns.map((rule) => ({ ...rule, drainPeriod: { seconds: period } })),
+      ...webAndDns.map((rule) => ({ ...rule, ...(period && { drainPeriod: { seconds: period } }) })),
       { ...web, name: 'ever', frontendPort: 81 },
     ],
   };
+}
+
+/** The same while `b2` drains. */
+function declarationWith(family: Family, period: number | undefined, state: keyof typeof adminState) {
+  const declared = declaration(family, period);
+  const list = members([1, 2, 3], family).map((member) =>
+    member.id === 'b2' ? { ...member, adminState: adminState[state] } : member,
+  );
+  return { ...declared, backendPools: [{ name: 'vms', members: list }] };
 }
 
 async function setState(name: string, family: Family, state: keyof typeof adminState): Promise<void> {
@@ -117,6 +126,40 @@ describe.each([4, 6] as const)('IPv%i', (family) => {
 
     await setState('b2', family, 'up');
     expect(await newFlows(here)).toEqual(new Set(['b1', 'b2', 'b3']));
+  });
+
+  it('2: a period that some rules of a pool get, change or lose ends no flow that would not have ended by it', async () => {
+    await put(client, declaration(family));
+    await using flows = await Flows.start(lab);
+    const { connection, sender } = await reachAll(flows, here);
+    const lasting = await reachEver(flows, here, 'b2');
+    await setState('b2', family, 'drain');
+    const goOn = async () => {
+      for (const machine of ['b1', 'b2', 'b3']) {
+        expect(await flows.ask(connection(machine))).toBe(machine);
+        const since = await flows.sent(sender(machine));
+        expect(new Set(await flows.settled(sender(machine), since))).toEqual(new Set([machine]));
+      }
+      expect(await flows.ask(lasting)).toBe('b2');
+    };
+    await goOn();
+    for (const period of [600, 500, undefined, 600]) {
+      await put(client, declarationWith(family, period, 'drain'));
+      await goOn();
+    }
+
+    await sleep(1_000);
+    await put(client, declarationWith(family, 1, 'drain'));
+
+    await until(5, async () => (await flows.fate(connection('b2'))) === 'reset');
+    const since = await flows.sent(sender('b2'));
+    const moved = await flows.settled(sender('b2'), since);
+    expect(moved).not.toContain('b2');
+    expect(moved).not.toContain(null);
+    expect(await flows.ask(lasting)).toBe('b2');
+    await put(client, declarationWith(family, undefined, 'drain'));
+    for (const machine of ['b1', 'b3']) expect(await flows.ask(connection(machine))).toBe(machine);
+    expect(await flows.ask(lasting)).toBe('b2');
   });
 
   it('2: a restart of the agent takes nothing from the period, and gives nothing to it', async () => {

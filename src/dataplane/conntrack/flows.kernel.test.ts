@@ -2,6 +2,7 @@
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findKernel } from '../../../test/vm/kernels.ts';
+import { ringNumber } from '../../forwarding/ring-numbers.ts';
 import { type NetlinkSocket, openNetlinkSocket } from '../netlink/socket.ts';
 import { flowMarks } from '../nftables/plane.ts';
 import { ownNetwork } from '../nftables/testing/lab.ts';
@@ -95,7 +96,7 @@ describe.each(ways)('flows that are ended, %s', (most) => {
   describe.each(families)('in %s', (_, family) => {
     const { front, other, machine, another } = family;
     const { nat, natAnyPort, balanced, balancedAnyPort } = flowMarks;
-    const ring = 7;
+    const ring = ringNumber(1, 7);
     const all = {
       nat: { to: front, port: 501, backend: machine, mark: nat },
       'its twin in a zone': { to: front, port: 501, backend: machine, mark: nat, zone: 5 },
@@ -109,7 +110,7 @@ describe.each(ways)('flows that are ended, %s', (most) => {
       'balanced by affinity': { to: front, port: 501, backend: machine, mark: balanced + 2 ** 24 + ring },
       'balanced tcp': { to: other, port: 80, transport: 'tcp', backend: machine, mark: balanced + ring },
       'balanced on every port': { to: front, port: 501, backend: machine, mark: balancedAnyPort + ring },
-      'of another ring': { to: front, port: 80, backend: machine, mark: balanced + ring + 1 },
+      'of another pool': { to: front, port: 80, backend: machine, mark: balanced + ringNumber(2, 7) },
       'to another member': { to: front, port: 80, backend: another, mark: balanced + ring },
       knocking: { to: front, port: 501 },
       'knocking elsewhere': { to: front, port: 502 },
@@ -146,6 +147,16 @@ describe.each(ways)('flows that are ended, %s', (most) => {
         'a member, UDP only',
         [{ kind: 'ring-member', ring, backend, udpOnly: true }],
         ['balanced', 'balanced by affinity', 'balanced on every port'],
+      ],
+      [
+        'a member of another ring of the pool, through one port',
+        [{ kind: 'ring-member', ring: ringNumber(1, 8), backend, udpOnly: false, endpoints: [at] }],
+        ['balanced', 'balanced by affinity'],
+      ],
+      [
+        'a member through every port',
+        [{ kind: 'ring-member', ring, backend, udpOnly: false, endpoints: [every] }],
+        ['balanced on every port'],
       ],
       ['who knocked', [{ kind: 'knocking', endpoint: at }], ['knocking']],
       ['who knocked anywhere', [{ kind: 'knocking', endpoint: every }], ['knocking', 'knocking elsewhere']],

@@ -2,6 +2,7 @@
 import { execa } from 'execa';
 import { describe, expect, it } from 'vitest';
 import { leadsElsewhere } from '../../forwarding/endings.ts';
+import { ringNumber } from '../../forwarding/ring-numbers.ts';
 import type { Entry, RingSize } from '../../forwarding/table.ts';
 import { gatewayUnderTest, pause, untilAnswered } from './testing/gateway.ts';
 import { address, balanced, endpoint, nat, ring, table, unchanged } from './testing/tables.ts';
@@ -269,11 +270,17 @@ describe('a change under flows', () => {
     }
   });
 
+  const [one, next, other] = [ringNumber(1, 0), ringNumber(1, 1), ringNumber(2, 0)];
   it.each([
-    ['affinity', (entry: Entry): Entry => balanced(entry.endpoint, 7, 8080, 'client-ip'), 'stay'],
-    ['masquerading', (entry: Entry): Entry => balanced(entry.endpoint, 7, 8080, 'five-tuple', true), 'stay'],
-    ['backend port', (entry: Entry): Entry => balanced(entry.endpoint, 7, 9090), 'end'],
-    ['pool', (entry: Entry): Entry => balanced(entry.endpoint, 9, 8080), 'end'],
+    ['affinity', (entry: Entry): Entry => balanced(entry.endpoint, one, 8080, 'client-ip'), 'stay'],
+    [
+      'masquerading',
+      (entry: Entry): Entry => balanced(entry.endpoint, one, 8080, 'five-tuple', true),
+      'stay',
+    ],
+    ['backend port', (entry: Entry): Entry => balanced(entry.endpoint, one, 9090), 'end'],
+    ['ring of the pool', (entry: Entry): Entry => balanced(entry.endpoint, next, 8080), 'stay'],
+    ['pool', (entry: Entry): Entry => balanced(entry.endpoint, other, 8080), 'end'],
     // Ended, but the next packet of either end begins a flow to the same machine.
     [
       'kind, to the same machine',
@@ -283,9 +290,12 @@ describe('a change under flows', () => {
   ])('of a balanced rule: %s', async (_, change, fate) => {
     const { lab, plane, stamp, knock } = gateway;
     const entries = (['tcp', 'udp'] as const).map((transport) =>
-      balanced(endpoint(front4, transport, 80), 7, 8080),
+      balanced(endpoint(front4, transport, 80), one, 8080),
     );
-    await plane.load(table(entries, [ring(7, ['10.1.0.1']), ring(9, ['10.1.0.2'])]), stamp());
+    await plane.load(
+      table(entries, [ring(one, ['10.1.0.1']), ring(next, ['10.1.0.1']), ring(other, ['10.1.0.2'])]),
+      stamp(),
+    );
     await lab.client.connect('old', 'tcp', front4, 80);
     expect((await lab.client.ask('old')).name).toBe('m1:8080');
     await lab.client.send('steady', front4, 80);

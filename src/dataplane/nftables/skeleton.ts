@@ -222,11 +222,7 @@ function familyChains(family: Family): readonly ChainDefinition[] {
     },
     {
       name: `live_balanced_any${f}`,
-      rules: [
-        passErrors,
-        `meta priority set ${pool} . ${throughAny} map @front_any_live${f} ${isLive}`,
-        cut,
-      ],
+      rules: [passErrors, `meta priority set ${pool} . ${throughAny} map @front_any_live${f} ${isLive}`, cut],
     },
     {
       name: `begun${f}`,

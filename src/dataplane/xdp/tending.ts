@@ -1,7 +1,8 @@
 // What the flow table needs a clock or a reader for: flows that are idle for too long, and the connections of members whose
 // drain is over.
 import type { Logger } from 'pino';
-import type { Change } from '../../forwarding/change.ts';
+import type { Change, FlowSelector } from '../../forwarding/change.ts';
+import { groupOf } from '../../forwarding/ring-numbers.ts';
 import type { ForwardingTable } from '../../forwarding/table.ts';
 import { addressBytes } from '../conntrack/address.ts';
 import type { Connection } from '../reset/connection.ts';
@@ -78,13 +79,7 @@ export class Tending {
 
   /** Connections to the members that a change takes their flows from with an RST. Before the change: it has them no more. */
   async draining(engine: Engine, { ending }: Change): Promise<readonly Ending[]> {
-    const wanted = new Set(
-      ending.flatMap((each) =>
-        each.kind === 'ring-member' && each.reset === true
-          ? [keyOf(each.ring, addressBytes(each.backend))]
-          : [],
-      ),
-    );
+    const wanted = membersReset(engine, ending);
     if (wanted.size === 0) return [];
     const flows = new FlowTable(engine.image.memory);
     const found: Ending[] = [];
@@ -92,7 +87,9 @@ export class Tending {
       const flow = flows.read(place);
       if (flow === undefined || !isOpenConnection(flow)) return;
       const origin = flows.origin(flow);
-      if (origin === undefined || !wanted.has(`${origin.ring}/${origin.machine}`)) return;
+      if (origin === undefined) return;
+      const through = wanted.get(`${groupOf(origin.ring)}/${origin.machine}`);
+      if (through !== 'all' && through?.has(flow.frontend) !== true) return;
       const connection = flows.connection(flow);
       if (connection !== undefined) found.push({ flow, connection });
     });
@@ -140,8 +137,24 @@ export interface Ending {
   readonly connection: Connection;
 }
 
-function keyOf(ring: number, address: Buffer): string {
-  return `${ring}/${address.toString('hex')}`;
+/** By group of the ring and machine: all flows, or those through the frontends with these indices. */
+function membersReset(
+  engine: Engine,
+  ending: readonly FlowSelector[],
+): ReadonlyMap<string, 'all' | ReadonlySet<number>> {
+  const wanted = new Map<string, 'all' | Set<number>>();
+  for (const each of ending) {
+    if (each.kind !== 'ring-member' || each.reset !== true) continue;
+    const key = `${groupOf(each.ring)}/${addressBytes(each.backend).toString('hex')}`;
+    const known = wanted.get(key) ?? new Set();
+    if (each.endpoints === undefined || known === 'all') {
+      wanted.set(key, 'all');
+      continue;
+    }
+    for (const endpoint of each.endpoints) known.add(engine.image.placeOf(endpoint));
+    wanted.set(key, known);
+  }
+  return wanted;
 }
 
 function leftNote(rules: number, reason: string): readonly string[] {

@@ -1,6 +1,7 @@
 // From entries of the forwarding table to frontends with all that they refer to.
 
 import { protocolNumber } from '../../../forwarding/hash.ts';
+import { groupOf } from '../../../forwarding/ring-numbers.ts';
 import type { BalancedTarget, Endpoint, Entry, Target } from '../../../forwarding/table.ts';
 import type { Transport } from '../../../resources/address.ts';
 import { inetOf, readAddress } from './address-words.ts';
@@ -102,7 +103,7 @@ export class Entries {
   }
 
   #lead(index: number, key: number, target: Target, earlier: TargetWords | undefined): TargetWords {
-    const { backends, counters, rings, ringPorts, serials, ways } = this.#parts;
+    const { backends, counters, flowMoves, rings, ringPorts, serials, ways } = this.#parts;
     const port = keyOf(target.port, 0);
     const handedUp = handedUpAs(target, transportOf(key));
     let to: number;
@@ -122,8 +123,22 @@ export class Entries {
       if (kind === targetKind.balanced) ringPorts.addPort(to, WaysBack.key(port, key));
     }
     const how = port | (kind << 16) | (affinity << 24);
-    const serial = earlier !== undefined && flowsGoOn(earlier, to, how) ? earlier.serial : serials.take();
+    if (earlier === undefined || !this.#flowsGoOn(earlier, to, how))
+      return { to, how, counter: counters.take(), serial: serials.take(), inet };
+    const { serial } = earlier;
+    if (earlier.to !== to) flowMoves.stage(index, serial, to);
     return { to, how, counter: counters.take(), serial, inet };
+  }
+
+  /** As `leadsElsewhere` of the forwarding table: flows go on where only affinity, masquerading or the pool's ring differ. */
+  #flowsGoOn(before: TargetWords, to: number, how: number): boolean {
+    const { rings } = this.#parts;
+    if ((before.how & portBits) !== (how & portBits)) return false;
+    const isMachine = leadsToMachine(how);
+    if (leadsToMachine(before.how) !== isMachine || floats(before.how) !== floats(how)) return false;
+    return (
+      before.to === to || (!isMachine && groupOf(rings.numberAt(before.to)) === groupOf(rings.numberAt(to)))
+    );
   }
 }
 
@@ -149,6 +164,10 @@ function balancedKind({ floating }: BalancedTarget): number {
   }
 }
 
+function floats(how: number): boolean {
+  return kindOf(how) >= targetKind.floating;
+}
+
 /** True for what nftables does. */
 export function isHandedUp(kind: number): boolean {
   return kind === targetKind.handUp || kind === targetKind.leave;
@@ -157,13 +176,4 @@ export function isHandedUp(kind: number): boolean {
 /** Of a key in `frontends`. */
 function transportOf(key: number): Transport {
   return (key >>> 16) % 256 === protocolNumber.tcp ? 'tcp' : 'udp';
-}
-
-/** As `leadsElsewhere` of the forwarding table: flows go on where only affinity or masquerading differ. */
-function flowsGoOn(before: TargetWords, to: number, how: number): boolean {
-  return (
-    before.to === to &&
-    (before.how & portBits) === (how & portBits) &&
-    leadsToMachine(before.how) === leadsToMachine(how)
-  );
 }

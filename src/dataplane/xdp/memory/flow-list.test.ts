@@ -1,32 +1,17 @@
 // Which entries of the flow table are live: as a packet would find them.
 import { expect, test } from 'vitest';
 import { ip } from '../../../forwarding/testing/declare.ts';
-import { readAddress } from './address-words.ts';
 import { listFlows } from './flow-list.ts';
 import { Image } from './image.ts';
-import { bucket, flow, flowKind, flowState, member } from './layout.ts';
+import { flowKind, flowState } from './layout.ts';
 import type { Memory } from './map-memory.ts';
 import { balanced, changeOf, frontendAddress, nat, ringOf } from './testing/entries.ts';
+import { type Noted, noteFlow } from './testing/flows.ts';
 import { memoryOf, shapeFor } from './testing/memory.ts';
 import { Reader } from './testing/reader.ts';
 
 const stamp = { instance: '0123456789abcdef', revision: 1, sequence: 1 };
 const options = { shards: 1, gracePeriod: () => Promise.resolve() };
-/** When the newest flow was seen. */
-const now = 0x000005;
-
-interface Noted {
-  readonly kind?: number;
-  readonly state?: number;
-  /** Units of about a second. */
-  readonly age?: number;
-  readonly protocol?: number;
-  readonly port?: number;
-  readonly machine?: string;
-  readonly frontendSerial?: number;
-  readonly memberSerial?: number;
-}
-
 async function world() {
   const memory = memoryOf(shapeFor({ mappings: 4, machines: 4, rings: 1, members: 4, units: 100 }));
   Image.format(memory, 1);
@@ -40,44 +25,6 @@ async function world() {
   return { memory, image, reader: new Reader(memory), ring };
 }
 
-function note(memory: Memory, reader: Reader, place: number, noted: Noted): void {
-  const { kind = flowKind.balanced, state = flowState.open, age = 0, protocol = 6, port = 80 } = noted;
-  const [index, way] = [Math.floor(place / 7), place % 7];
-  const view = new DataView(memory.flows.buffer);
-  const at = index * bucket.size + bucket.flows + way * flow.size;
-  const found = reader.frontend(frontendAddress, protocol === 6 ? 'tcp' : 'udp', port);
-  if (found === undefined) throw new Error('no such frontend');
-  const address = (text: string, offset: number): void =>
-    readAddress(ip(text), new Int32Array(4)).forEach((word, each) => {
-      view.setInt32(at + offset + each * 4, word, true);
-    });
-  const machine = noted.machine ?? '10.0.0.1';
-  address('198.51.100.7', flow.client);
-  address(machine, flow.machine);
-  view.setUint16(at + flow.client_port, 40_000 + place);
-  view.setUint16(at + flow.frontend_port, port);
-  view.setUint16(at + flow.machine_port, 8080);
-  view.setUint32(at + flow.frontend, found.place, true);
-  view.setUint32(at + flow.frontend_serial, noted.frontendSerial ?? found.target.serial, true);
-  if (kind === flowKind.balanced) {
-    const members = Array.from({ length: memory.members.entries }, (_, each) => each);
-    const to = members.find((each) => {
-      const { state: states, machine: owner } = reader.member(each);
-      return states !== 0 && reader.machineAddress(owner) === machine;
-    });
-    view.setUint32(at + flow.to, to ?? 0, true);
-    const serial = new DataView(memory.members.buffer).getUint32(
-      (to ?? 0) * member.size + member.serial,
-      true,
-    );
-    view.setUint32(at + flow.member_serial, noted.memberSerial ?? serial, true);
-  }
-  view.setUint8(at + flow.protocol, protocol);
-  view.setUint8(at + flow.kind, kind);
-  const seen = (now - age) & 0xffffff;
-  view.setBigUint64(index * bucket.size + way * 8, (9n << 32n) | (BigInt(state) << 24n) | BigInt(seen), true);
-}
-
 async function listed(memory: Memory, most = 100): Promise<readonly string[]> {
   const { flows, more } = await listFlows(memory, { wanted: () => true, most });
   const words = flows.map(({ peer, state }) => `${peer.port - 40_000} ${state}`);
@@ -86,7 +33,7 @@ async function listed(memory: Memory, most = 100): Promise<readonly string[]> {
 
 test('tells all of a flow', async () => {
   const { memory, reader } = await world();
-  note(memory, reader, 3, { kind: flowKind.nat, port: 53, protocol: 17, machine: '10.0.0.3' });
+  noteFlow(memory, reader, 3, { kind: flowKind.nat, port: 53, protocol: 17, machine: '10.0.0.3' });
   const { flows } = await listFlows(memory, { wanted: () => true, most: 1 });
   expect(flows).toEqual([
     {
@@ -123,7 +70,7 @@ test('leaves out what is over, what is no flow of a frontend, and what a packet 
     { memberSerial: 77 },
     { kind: flowKind.nat, port: 500 },
   ];
-  for (const [place, noted] of cases.entries()) note(memory, reader, place, noted);
+  for (const [place, noted] of cases.entries()) noteFlow(memory, reader, place, noted);
   expect(await listed(memory)).toEqual([
     '0 established',
     '1 established',
@@ -136,8 +83,8 @@ test('leaves out what is over, what is no flow of a frontend, and what a packet 
 
 test('flows of a member that goes are gone with the commit, and those of the others stay', async () => {
   const { memory, image, reader, ring } = await world();
-  note(memory, reader, 0, { machine: '10.0.0.1' });
-  note(memory, reader, 1, { machine: '10.0.0.2' });
+  noteFlow(memory, reader, 0, { machine: '10.0.0.1' });
+  noteFlow(memory, reader, 1, { machine: '10.0.0.2' });
   const after = ringOf(2);
   await image.stage(
     changeOf({

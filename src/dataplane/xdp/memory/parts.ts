@@ -2,6 +2,7 @@
 import { Backends } from './backends.ts';
 import { Cells } from './cells.ts';
 import { CounterRows } from './counter-rows.ts';
+import { FlowMoves, type Moves } from './flow-moves.ts';
 import { Frontends } from './frontends.ts';
 import { control } from './layout.ts';
 import type { Memory } from './map-memory.ts';
@@ -23,6 +24,7 @@ export interface Parts {
   readonly ways: WaysBack;
   readonly rings: Rings;
   readonly ringPorts: RingPorts;
+  readonly flowMoves: FlowMoves;
 }
 
 export function makeParts(memory: Memory, shards: number, open: OpenStore): Parts {
@@ -41,6 +43,7 @@ export function makeParts(memory: Memory, shards: number, open: OpenStore): Part
     cells,
   );
   const ringPorts = new RingPorts();
+  const rings = new Rings(memory, open, epochs, backends, counters, serials, ringPorts);
   return {
     control: store,
     epochs,
@@ -50,13 +53,16 @@ export function makeParts(memory: Memory, shards: number, open: OpenStore): Part
     frontends,
     backends,
     ways: new WaysBack(frontends, backends, ringPorts),
-    rings: new Rings(memory, open, epochs, backends, counters, serials, ringPorts),
+    rings,
     ringPorts,
+    flowMoves: new FlowMoves(memory.flows, rings),
   };
 }
 
 /** Takes back all that is staged. */
-export function abortParts({ cells, counters, frontends, backends, ways, rings, ringPorts }: Parts): void {
+export function abortParts(parts: Parts): void {
+  const { cells, counters, flowMoves, frontends, backends, ways, rings, ringPorts } = parts;
+  flowMoves.abort();
   ways.abort();
   ringPorts.abort();
   rings.abort();
@@ -74,10 +80,12 @@ export interface Batch {
   readonly frontends: Int32Array;
   readonly backends: Int32Array;
   readonly rings: () => void;
+  readonly moves: Moves;
 }
 
 /** All that is staged has become visible. */
-export function publishParts({ cells, counters, frontends, backends, ways, rings, ringPorts }: Parts): Batch {
+export function publishParts(parts: Parts): Batch {
+  const { cells, counters, flowMoves, frontends, backends, ways, rings, ringPorts } = parts;
   ways.publish();
   ringPorts.publish();
   backends.uses.publish();
@@ -89,11 +97,15 @@ export function publishParts({ cells, counters, frontends, backends, ways, rings
     frontends: frontends.versions.staged.take(),
     backends: backends.versions.staged.take(),
     rings: rings.publish(),
+    moves: flowMoves.publish(),
   };
 }
 
 /** After the grace period, in steps. */
-export function* settleParts({ frontends, backends }: Parts, batch: Batch): Generator<void, void, void> {
+export function* settleParts(parts: Parts, batch: Batch): Generator<void, void, void> {
+  const { flowMoves, frontends, backends } = parts;
+  // While members that have gone can still be told.
+  yield* flowMoves.moveAll(batch.moves);
   batch.rings();
   for (let at = 0; at < batch.frontends.length; at += 1) {
     frontends.settle(batch.frontends[at] as number);

@@ -17,6 +17,7 @@ export function* recoverParts(parts: Parts): Generator<void, void, void> {
   parts.rings.recover();
   yield;
   yield* recoverFrontends(parts);
+  yield* parts.flowMoves.moveAll(parts.flowMoves.publish());
   yield* parts.cells.recovered();
   parts.ringPorts.publish();
 }
@@ -44,21 +45,26 @@ function* recoverBackends({ backends, cells, ways }: Parts): Generator<void, voi
 }
 
 function* recoverFrontends(parts: Parts): Generator<void, void, void> {
-  const { frontends, backends, cells, counters, ways } = parts;
+  const { frontends, backends, cells, counters, flowMoves, ways } = parts;
   const { table } = frontends;
   const address = new Int32Array(4);
+  const hasSiblings = parts.rings.siblings();
   let used = 0;
   for (let index = 0; index < table.capacity; index += 1) {
     if (index % 16_384 === 16_383) yield;
     if (!frontends.recover(index)) continue;
     used += 1;
-    const { to, how, counter } = frontends.newest(index);
+    const { to, how, counter, serial } = frontends.newest(index);
     if (!counters.mark(counter)) throw new Mismatch(`row ${counter} of the counters is used twice`);
     cells.recover('frontend', table.address(index, address));
     const kind = kindOf(how);
     const key = WaysBack.key(how, table.key(index));
     if (kind === targetKind.balanced) parts.ringPorts.addPort(to, key);
-    if (!leadsToMachine(how)) continue;
+    if (!leadsToMachine(how)) {
+      // A change that moves flows may have been published, and the agent gone before all of them were.
+      if (hasSiblings(to)) flowMoves.stage(index, serial, to);
+      continue;
+    }
     if (!backends.machines.has(to)) throw new Mismatch(`frontend ${index} leads to no machine`);
     backends.uses.recover(to);
     if (isHandedUp(kind)) continue;

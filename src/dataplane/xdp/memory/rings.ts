@@ -1,4 +1,5 @@
 // The maps `rings`, `members` and `slots`: who gets the new flows of each slot, and whose flows go on.
+import { groupOf } from '../../../forwarding/ring-numbers.ts';
 import type { Ring, RingMember } from '../../../forwarding/table.ts';
 import type { IpAddress } from '../../../resources/address.ts';
 import { readAddress } from './address-words.ts';
@@ -82,6 +83,41 @@ export class Rings {
   rowsOf(number: number): ReadonlyMap<number, number> {
     const members = this.#membersOf.get(this.#byNumber.get(number) ?? -1) ?? [];
     return new Map(members.map((each) => [this.#machineOf(each), this.#rowOf(each)]));
+  }
+
+  /** `Ring.number` at an index. */
+  numberAt(index: number): number {
+    return this.#rings.get(index * ringStride + ring.number / 4);
+  }
+
+  /** Tells of an index whether there are other rings of the same pool. */
+  siblings(): (index: number) => boolean {
+    const count = new Map<number, number>();
+    for (const number of this.#byNumber.keys()) {
+      const group = groupOf(number);
+      count.set(group, (count.get(group) ?? 0) + 1);
+    }
+    return (index) => (count.get(groupOf(this.numberAt(index))) ?? 0) > 1;
+  }
+
+  /** What stands at an index of `members`; of one that has just gone, what it was. */
+  memberAt(index: number): { readonly machine: number; readonly serial: number; readonly ring: number } {
+    const at = index * memberStride;
+    return {
+      machine: this.#machineOf(index),
+      serial: this.#members.get(at + member.serial / 4),
+      ring: this.#members.get(at + member.ring / 4),
+    };
+  }
+
+  /** Indices in `members` of those that packets see in a ring, by machine. */
+  visibleMembers(index: number): ReadonlyMap<number, number> {
+    const isVisible = (each: number): boolean => {
+      const newest = this.#memberVersions.newest(each);
+      return this.#state(each, this.#memberVersions.isStaged(each) ? newest ^ 1 : newest) !== 0;
+    };
+    const members = (this.#membersOf.get(index) ?? []).filter(isVisible);
+    return new Map(members.map((each) => [this.#machineOf(each), each]));
   }
 
   /** Of all members. */

@@ -15,7 +15,7 @@ const turn = 512;
  * under the same address does it have to be told.
  */
 export function* changeSteps(parts: Parts, entries: Entries, change: Change): Generator<void, void, void> {
-  const { rings, ways } = parts;
+  const { flowMoves, rings, ways } = parts;
   const fetch = new Ahead(parts);
   const ended = membersEnding(change);
   for (const { after } of change.rings) {
@@ -55,6 +55,7 @@ export function* changeSteps(parts: Parts, entries: Entries, change: Change): Ge
     yield;
   }
   yield* ways.conclude();
+  yield* flowMoves.moveStaged();
 }
 
 /** Leaves the ways back of entries, and tells their places. */
@@ -71,11 +72,14 @@ function* left(entries: Entries, fetch: Ahead, list: readonly Entry[]): Generato
   return places;
 }
 
-/** Machines whose flows through a ring end, by the ring's number. UDP flows alone end by the member's state. */
+/**
+ * Machines whose flows through a ring end, by the ring's number. UDP flows alone end by the member's state; those that come to
+ * the ring with the change find no member there, or one that has drained.
+ */
 function membersEnding({ ending }: Change): ReadonlyMap<number, ReadonlySet<IpAddress>> {
   const ended = new Map<number, Set<IpAddress>>();
   for (const selector of ending) {
-    if (selector.kind !== 'ring-member' || selector.udpOnly) continue;
+    if (selector.kind !== 'ring-member' || selector.udpOnly || selector.from !== undefined) continue;
     const machines = ended.get(selector.ring);
     if (machines === undefined) ended.set(selector.ring, new Set([selector.backend]));
     else machines.add(selector.backend);

@@ -1,0 +1,105 @@
+// Flows whose rule comes to another ring of its pool, by a probe or a drain period: they go on to the same machine, as a member
+// of that ring. A flow refers to its member, so each is written once.
+import { bucket, flow, flowKind, flowState, flowWays } from './layout.ts';
+import type { MapMemory } from './map-memory.ts';
+import type { Rings } from './rings.ts';
+
+const wordsPerBucket = bucket.size / 4;
+const wordsPerFlow = flow.size / 4;
+
+/** Frontends by their index, with the serial of their target and the index of the ring that it leads to by now. */
+export type Moves = ReadonlyMap<number, { readonly serial: number; readonly ring: number }>;
+
+export class FlowMoves {
+  readonly #rings: Rings;
+  readonly #words: Int32Array;
+  readonly #pairs: BigInt64Array;
+  readonly #buckets: number;
+  #staged = new Map<number, { readonly serial: number; readonly ring: number }>();
+
+  constructor({ buffer, entries }: MapMemory, rings: Rings) {
+    this.#rings = rings;
+    this.#words = new Int32Array(buffer, 0, entries * wordsPerBucket);
+    this.#pairs = new BigInt64Array(buffer, 0, (entries * wordsPerBucket) / 2);
+    this.#buckets = entries;
+  }
+
+  /** A frontend keeps its flows and comes to another ring. */
+  stage(frontend: number, serial: number, ring: number): void {
+    this.#staged.set(frontend, { serial, ring });
+  }
+
+  abort(): void {
+    this.#staged = new Map();
+  }
+
+  /** What is staged has become visible: flows that were not moved yet, or began meanwhile, are left for `moveAll`. */
+  publish(): Moves {
+    const moves = this.#staged;
+    this.#staged = new Map();
+    return moves;
+  }
+
+  /**
+   * In steps, before the change is visible: to members that are there already. Members of a ring that goes with the change are
+   * gone when it is visible.
+   */
+  *moveStaged(): Generator<void, void, void> {
+    yield* this.#move(this.#staged, false);
+  }
+
+  /** In steps, after the grace period. Flows whose machine is no member of the ring end. */
+  *moveAll(moves: Moves): Generator<void, void, void> {
+    yield* this.#move(moves, true);
+  }
+
+  *#move(moves: Moves, endsOthers: boolean): Generator<void, void, void> {
+    if (moves.size === 0) return;
+    const members = new Map<number, ReadonlyMap<number, number>>();
+    for (let index = 0; index < this.#buckets; index += 1) {
+      if (index % 4096 === 4095) yield;
+      for (let way = 0; way < flowWays; way += 1) {
+        const low = this.#words[index * wordsPerBucket + way * 2] as number;
+        if (low >>> 24 < flowState.fresh) continue;
+        const stays = this.#moveFlow(index, way, moves, members);
+        if (!stays && endsOthers) this.#forget((index * wordsPerBucket) / 2 + way);
+      }
+    }
+  }
+
+  #forget(at: number): void {
+    const word = Atomics.load(this.#pairs, at);
+    Atomics.compareExchange(this.#pairs, at, word, 0n);
+  }
+
+  /** False where the machine of a flow is none of the ring's. */
+  #moveFlow(
+    index: number,
+    way: number,
+    moves: Moves,
+    members: Map<number, ReadonlyMap<number, number>>,
+  ): boolean {
+    const at = index * wordsPerBucket + bucket.flows / 4 + way * wordsPerFlow;
+    const word = (field: number): number => this.#words[at + field / 4] as number;
+    const kind = (word(flow.protocol) >>> 8) & 0xff;
+    const move = moves.get(word(flow.frontend));
+    if ((kind !== flowKind.balanced && kind !== flowKind.back) || move?.serial !== word(flow.frontend_serial))
+      return true;
+    const [to, serial] = [word(flow.to), word(flow.member_serial)];
+    const present = this.#rings.memberAt(to);
+    if (present.ring === move.ring || present.serial !== serial) return true;
+    const there = members.get(move.ring) ?? this.#rings.visibleMembers(move.ring);
+    members.set(move.ring, there);
+    const next = there.get(present.machine);
+    if (next === undefined) return false;
+    const after = joined(next, this.#rings.memberAt(next).serial);
+    // Both halves at once, and only if no packet has made another flow of it.
+    Atomics.compareExchange(this.#pairs, (at + flow.to / 4) / 2, joined(to, serial), after);
+    return true;
+  }
+}
+
+/** Index and serial of a member, as they stand in a flow. */
+function joined(member: number, serial: number): bigint {
+  return BigInt.asIntN(64, (BigInt(serial >>> 0) << 32n) | BigInt(member >>> 0));
+}
