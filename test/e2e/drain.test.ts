@@ -49,12 +49,11 @@ function declaration(family: Family, period?: number): Message<'LoadBalancer'> {
 }
 
 /** The same while `b2` drains. */
-function declarationWith(family: Family, period: number | undefined, state: keyof typeof adminState) {
-  const declared = declaration(family, period);
+function draining(family: Family, period?: number): Message<'LoadBalancer'> {
   const list = members([1, 2, 3], family).map((member) =>
-    member.id === 'b2' ? { ...member, adminState: adminState[state] } : member,
+    member.id === 'b2' ? { ...member, adminState: adminState.drain } : member,
   );
-  return { ...declared, backendPools: [{ name: 'vms', members: list }] };
+  return { ...declaration(family, period), backendPools: [{ name: 'vms', members: list }] };
 }
 
 async function setState(name: string, family: Family, state: keyof typeof adminState): Promise<void> {
@@ -144,12 +143,12 @@ describe.each([4, 6] as const)('IPv%i', (family) => {
     };
     await goOn();
     for (const period of [600, 500, undefined, 600]) {
-      await put(client, declarationWith(family, period, 'drain'));
+      await put(client, draining(family, period));
       await goOn();
     }
 
     await sleep(1_000);
-    await put(client, declarationWith(family, 1, 'drain'));
+    await put(client, draining(family, 1));
 
     await until(5, async () => (await flows.fate(connection('b2'))) === 'reset');
     const since = await flows.sent(sender('b2'));
@@ -157,7 +156,7 @@ describe.each([4, 6] as const)('IPv%i', (family) => {
     expect(moved).not.toContain('b2');
     expect(moved).not.toContain(null);
     expect(await flows.ask(lasting)).toBe('b2');
-    await put(client, declarationWith(family, undefined, 'drain'));
+    await put(client, draining(family));
     for (const machine of ['b1', 'b3']) expect(await flows.ask(connection(machine))).toBe(machine);
     expect(await flows.ask(lasting)).toBe('b2');
   });
