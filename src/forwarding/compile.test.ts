@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { LoadBalancerPorts } from '../ports/assignment.ts';
 import type { LoadBalancer } from '../resources/model.ts';
 import { compile, emptyTable } from './compile.ts';
+import { diff } from './diff.ts';
 import type { CompiledLoadBalancer, Entry, ForwardingTable } from './table.ts';
 import {
   assign,
@@ -80,6 +81,20 @@ describe('inbound NAT rules', () => {
       '203.0.113.1 tcp 504 -> 10.0.0.2 22',
       '203.0.113.1 tcp 505 -> 10.0.0.2 23',
     ]);
+  });
+
+  test('of every port, for both protocols, may change as a whole', () => {
+    const whole = (backendPort: number) =>
+      loadBalancer('web', {
+        backendPools: [{ name: 'pool', members: members(65_535) }],
+        inboundNatRules: [
+          poolRule('ssh', { protocol: 'all', rangeStart: 1, rangeEnd: 65_535, backendPort }),
+        ],
+      });
+    const before = put(nothing, whole(22));
+    const after = put(before, whole(23));
+    expect(compiled(after).rules.get('nat/ssh')?.entries.size).toBe(131_070);
+    expect(diff(before.table, after.table).replaced).toHaveLength(131_070);
   });
 
   test('for both protocols make two entries, and port 0 is every port', () => {

@@ -181,9 +181,8 @@ function compilePoolRule(
   if (changed?.size === 0 && before !== undefined) return before;
   const [poolBefore, poolAfter] = sources.pools(rule.backendPool);
   const flows = sources.flowsOf(rule);
-  const removed: Entry[] = [];
-  if (changed === undefined) removed.push(...earlier.values());
-  else if (sources.before !== undefined) {
+  const removed = changed === undefined ? [...earlier.values()] : [];
+  if (changed !== undefined && sources.before !== undefined) {
     for (const mapping of mappingsOfMachines(sources.before, rule, earlierPorts, changed, poolBefore)) {
       removed.push(...entriesOf(mapping, flows, earlier));
     }

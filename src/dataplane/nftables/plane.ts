@@ -610,7 +610,7 @@ export class NftablesDataPlane implements DataPlane {
       await flows.end(ending);
     } catch (error) {
       this.#logger.error({ err: error }, 'flows were cut but not ended; trying again');
-      this.#ending.push(...ending);
+      this.#ending = [...this.#ending, ...ending];
     }
   }
 
