@@ -24,11 +24,11 @@
 /* What a look-up brings back of a flow, read in one piece. */
 struct known {
 	__u64 word;
+	__u32 to;
+	__u32 member_serial;
 	__u32 place;
 	__u32 frontend;
 	__u32 frontend_serial;
-	__u32 to;
-	__u32 member_serial;
 	__be16 client_port;
 	__be16 frontend_port;
 	__be16 sent_port;
@@ -108,8 +108,8 @@ static __always_inline bool try_way(const struct flow *wanted, struct known *kno
 	known->place = place;
 	known->frontend = flow->frontend;
 	known->frontend_serial = flow->frontend_serial;
-	known->to = flow->to;
-	known->member_serial = flow->member_serial;
+	/* Together: the agent writes both while packets read, where a rule comes to another ring of its pool. */
+	*(__u64 *)&known->to = READ_ONCE(*(const __u64 *)&flow->to);
 	known->client_port = flow->client_port;
 	known->frontend_port = flow->frontend_port;
 	known->sent_port = flow->sent_port;
