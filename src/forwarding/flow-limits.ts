@@ -85,11 +85,22 @@ export function compileLimits(
     const family = families.get(frontend);
     if (number === undefined || family === undefined) continue;
     const { allowedClients, ...counts } = limits;
-    const limit: FlowLimit = { number, family, allowed: reducedRanges(allowedClients), ...counts };
+    const limit: FlowLimit = { number, family, allowed: reducedOnce(allowedClients), ...counts };
     const earlier = before?.limits.get(key);
     compiled.set(key, earlier !== undefined && sameLimit(earlier, limit) ? earlier : limit);
   }
   return compiled;
+}
+
+/** A rule that did not change has the same list, and of 1,000 ranges the work takes some milliseconds. */
+const reduced = new WeakMap<readonly ClientRange[], readonly ClientRange[]>();
+
+function reducedOnce(ranges: readonly ClientRange[]): readonly ClientRange[] {
+  const known = reduced.get(ranges);
+  if (known !== undefined) return known;
+  const found = reducedRanges(ranges);
+  reduced.set(ranges, found);
+  return found;
 }
 
 export function sameLimit(a: FlowLimit, b: FlowLimit): boolean {

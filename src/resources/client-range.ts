@@ -43,12 +43,13 @@ export function rangeFamily(range: ClientRange): Family {
 /** Without those that lie within another one, sorted by text: what is allowed is the same. */
 export function reducedRanges(ranges: readonly ClientRange[]): readonly ClientRange[] {
   const kept: ClientRange[] = [];
-  const wide = [...new Set(ranges)].sort((a, b) => rangeParts(a).length - rangeParts(b).length);
-  let within = rangeTest([]);
-  for (const range of wide) {
-    if (within(rangeParts(range).address)) continue;
+  const networks = new Networks();
+  // The wider first, so that each is looked for among all that it can lie in.
+  const wide = Array.from(new Set(ranges), (range) => ({ range, ...networkBits(range) }));
+  for (const { range, family, bits, length } of wide.sort((a, b) => a.length - b.length)) {
+    if (networks.contain(family, bits)) continue;
     kept.push(range);
-    within = rangeTest(kept);
+    networks.add(family, bits, length);
   }
   return kept.sort();
 }
@@ -61,19 +62,37 @@ export function rangeTest(ranges: readonly ClientRange[]): (address: IpAddress) 
 
 /** The same for the 32 or 128 bits of an address as a number. */
 export function bitsTest(ranges: readonly ClientRange[]): (family: Family, bits: bigint) => boolean {
-  const byLength = new Map<string, Set<bigint>>();
+  const networks = new Networks();
   for (const range of ranges) {
-    const { address, length } = rangeParts(range);
-    const key = `${familyOf(address)}/${length}`;
-    const networks = byLength.get(key) ?? new Set();
-    byLength.set(key, networks.add(highBits(numberOf(address), familyOf(address), length)));
+    const { family, bits, length } = networkBits(range);
+    networks.add(family, bits, length);
   }
-  const tests = [...byLength].map(([key, networks]) => {
-    const [family, length] = key.split('/').map(Number);
-    return { family, length: length ?? 0, networks };
-  });
-  return (own, bits) =>
-    tests.some(({ family, length, networks }) => family === own && networks.has(highBits(bits, own, length)));
+  return (family, bits) => networks.contain(family, bits);
+}
+
+/** By family and length, so that a look-up takes as many steps as there are different lengths. */
+class Networks {
+  readonly #byLength = { 4: new Map<number, Set<bigint>>(), 6: new Map<number, Set<bigint>>() } as const;
+
+  add(family: Family, bits: bigint, length: number): void {
+    const found = this.#byLength[family].get(length) ?? new Set();
+    this.#byLength[family].set(length, found.add(highBits(bits, family, length)));
+  }
+
+  contain(family: Family, bits: bigint): boolean {
+    for (const [length, networks] of this.#byLength[family])
+      if (networks.has(highBits(bits, family, length))) return true;
+    return false;
+  }
+}
+
+function networkBits(range: ClientRange): {
+  readonly family: Family;
+  readonly bits: bigint;
+  readonly length: number;
+} {
+  const { address, length } = rangeParts(range);
+  return { family: familyOf(address), bits: numberOf(address), length };
 }
 
 function highBits(bits: bigint, family: Family, length: number): bigint {
