@@ -87,9 +87,7 @@ describe('inbound NAT rules', () => {
     const whole = (backendPort: number) =>
       loadBalancer('web', {
         backendPools: [{ name: 'pool', members: members(65_535) }],
-        inboundNatRules: [
-          poolRule('ssh', { protocol: 'all', rangeStart: 1, rangeEnd: 65_535, backendPort }),
-        ],
+        inboundNatRules: [poolRule('ssh', { protocol: 'all', rangeStart: 1, rangeEnd: 65_535, backendPort })],
       });
     const before = put(nothing, whole(22));
     const after = put(before, whole(23));

@@ -38,7 +38,7 @@ export function diff(previous: ForwardingTable, next: ForwardingTable): Change {
         leadsElsewhere(before.target, after.target) ? [endOfEntry(before)] : [],
       ),
       ...endsOfRings(differing, rings, replaced),
-      ...differing.flatMap(endsOfLimits),
+      ...differing.flatMap((each) => endsOfLimits(each, replaced)),
       ...outbound.flatMap(endOfOutbound),
     ],
   };

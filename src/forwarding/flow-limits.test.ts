@@ -111,6 +111,23 @@ describe('diff', () => {
     expect(change({ lb: web }, { lb: { allowedClients: everybody, concurrentFlows: 1 } }).ending).toEqual([]);
   });
 
+  it('ends them also where the rule has another name by then, or stands in another load balancer', () => {
+    const renamed = (table: ForwardingTable, from: LoadBalancer, to: LoadBalancer) => {
+      const ports = emptyPorts.set(from.name, assign(from)).set(to.name, assign(to));
+      const gone = from.name === to.name ? [] : ([[from.name, undefined]] as const);
+      return diff(table, compile(table, new Map([...gone, [to.name, to]]), ports)).ending;
+    };
+    const first = declared({ lb: web });
+    const before = compiled(emptyTable(), first);
+    const narrower = { allowedClients: ranges('10.1.0.0/16') };
+    const other = { ...first, loadBalancingRules: [balancingRule('other', { limits: narrower })] };
+    const clients = [{ kind: 'clients', allowed: ['10.1.0.0/16'] }];
+    expect(renamed(before, first, other)).toMatchObject(clients);
+    expect(renamed(before, first, { ...other, name: 'other' })).toEqual(
+      expect.arrayContaining(clients.map((each) => expect.objectContaining(each))),
+    );
+  });
+
   it('ends nothing of a rule that is new, and removes the limits of one that goes', () => {
     const table = compiled(emptyTable(), declared({ nat: web }));
     expect(diff(emptyTable(), table).ending).toEqual([]);

@@ -1,8 +1,8 @@
 // How the limits of two tables differ, and whose flows end with it.
-import type { FlowSelector, LimitChange } from './change.ts';
+import type { Change, FlowSelector, LimitChange } from './change.ts';
 import { valuesThatDiffer } from './differences.ts';
 import { type FlowLimit, forbidsMore, sameLimit } from './flow-limits.ts';
-import type { CompiledLoadBalancer } from './table.ts';
+import { type CompiledLoadBalancer, endpointKey } from './table.ts';
 
 interface Differing {
   readonly before?: CompiledLoadBalancer | undefined;
@@ -30,13 +30,22 @@ export function diffLimits(differing: Iterable<Differing>): readonly LimitChange
   return changes;
 }
 
-/** Flows of clients that a rule does not allow any more. A rule that is new has none. */
-export function endsOfLimits({ before, after }: Differing): readonly FlowSelector[] {
+/**
+ * Flows of clients that a rule does not allow any more. A rule that is new has none, unless it has taken over endpoints from
+ * one with another name.
+ */
+export function endsOfLimits(
+  { before, after }: Differing,
+  replaced: Change['replaced'],
+): readonly FlowSelector[] {
   const ending: FlowSelector[] = [];
   for (const [left, right, key] of valuesThatDiffer(before?.limits, after?.limits)) {
     const entries = after?.rules.get(key)?.entries;
     if (right === undefined || entries === undefined || !forbidsMore(left, right)) continue;
-    if (before?.rules.has(key)) ending.push({ kind: 'clients', entries, allowed: right.allowed });
+    const hasFlows =
+      before?.rules.has(key) ||
+      replaced.some(({ after: entry }) => entries.get(endpointKey(entry.endpoint)) === entry);
+    if (hasFlows) ending.push({ kind: 'clients', entries, allowed: right.allowed });
   }
   return ending;
 }
