@@ -12,6 +12,7 @@ const firstIsDefault: ReadonlySet<string> = new Set([
   'SessionPersistence',
   'NoHealthyBackends',
   'SourceNat',
+  'Encapsulation',
 ]);
 
 /** The JSON form of a load balancer, such that two which mean the same are equal but for the order of lists. */
