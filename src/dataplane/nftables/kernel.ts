@@ -1,5 +1,6 @@
 // Reads of nf_tables over netlink: microseconds, whatever the number of elements, where any `nft list` may read them all.
 // Layouts: include/uapi/linux/netfilter/nf_tables.h.
+import type { Family } from '../../resources/address.ts';
 import {
   type Attributes,
   attribute,
@@ -15,7 +16,13 @@ import {
 } from '../netlink/netlink.ts';
 import { NetlinkError, type NetlinkSocket, openNetlinkSocket } from '../netlink/socket.ts';
 import { fastRuleCount, fastTableName } from './fast-table.ts';
-import { floatingRuleCount, floatingTableName, isFloatingSet, tableOfFloatingSet } from './floating-table.ts';
+import {
+  floatingRuleCount,
+  floatingSets,
+  floatingTableName,
+  isFloatingSet,
+  tableOfFloatingSet,
+} from './floating-table.ts';
 import { passingSets } from './limit-chains.ts';
 import { ruleCount, setDefinitions, shapeVersion, tableName } from './skeleton.ts';
 import { type KernelStamp, readStamp } from './stamp.ts';
@@ -34,6 +41,7 @@ const NFPROTO_INET = 1;
 const NFPROTO_IPV4 = 2;
 const NFPROTO_IPV6 = 10;
 const ENOENT = 2;
+const families = [4, 6] as const;
 
 /** What the kernel has of ours. */
 export interface Shape {
@@ -101,18 +109,22 @@ export function readShape(socket: NetlinkSocket): Shape {
 
 /**
  * Elements by set name, listed and counted, for kernels that do not tell; undefined where there are more than `most` in all.
- * The table must exist. It has a socket of its own, because a listing ends early only so.
+ * The table must exist, and those for floating addresses where they are asked for. It has a socket of its own, because a
+ * listing ends early only so.
  */
-export async function countElements(most: number): Promise<ReadonlyMap<string, number> | undefined> {
+export async function countElements(
+  most: number,
+  floating: boolean,
+): Promise<ReadonlyMap<string, number> | undefined> {
   const found = new Map<string, number>();
   let total = 0;
   const socket = await openNetlinkSocket();
   try {
-    for (const { name } of setDefinitions) {
+    for (const { name } of [...setDefinitions, ...(floating ? families.flatMap(floatingSets) : [])]) {
       if (passingSets.has(name)) continue;
       const sequence = socket.nextSequence();
       const type = subsystem | message.getSetElement;
-      const query = request(type, NFPROTO_INET, flags.dump, sequence, ...setOf(name));
+      const query = request(type, familyOfSet(name), flags.dump, sequence, ...setOf(name));
       let count = 0;
       let errno = 0;
       await socket.exchangeAsync(query, sequence, (answer) => {
@@ -164,14 +176,32 @@ export function readFastTable(
 
 /** Whether the tables for floating addresses stand: `whole` as this version makes them, `other` somehow, `absent`. */
 export function readFloatingTables(socket: NetlinkSocket): 'whole' | 'other' | 'absent' {
-  const found = ([4, 6] as const).map((family) => readFloatingTable(socket, family));
+  const found = families.map((family) => readFloatingTable(socket, family));
   if (found.every((each) => each === 'absent')) return 'absent';
   return found.every((each) => each === 'whole') ? 'whole' : 'other';
 }
 
-function readFloatingTable(socket: NetlinkSocket, family: 4 | 6): 'whole' | 'other' | 'absent' {
+/** Elements of these tables, which must exist, by set name, without those that packets write. */
+export function readFloatingElements(socket: NetlinkSocket): ReadonlyMap<string, number> {
+  const elements = new Map<string, number>();
   const table = attribute(1, text(floatingTableName));
-  const protocol = family === 4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
+  const read = ({ body }: Message): void => {
+    const found = attributes(body);
+    const name = name0(found.get(2));
+    const count = found.get(20);
+    if (count !== undefined && isFloatingSet(name)) elements.set(name, count.readUInt32BE());
+  };
+  for (const family of families) ask(socket, message.getSet, flags.dump, [table], read, protocolOf(family));
+  return elements;
+}
+
+function protocolOf(family: Family): number {
+  return family === 4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
+}
+
+function readFloatingTable(socket: NetlinkSocket, family: Family): 'whole' | 'other' | 'absent' {
+  const table = attribute(1, text(floatingTableName));
+  const protocol = protocolOf(family);
   let tableFlags = 0;
   let rules = 0;
   try {

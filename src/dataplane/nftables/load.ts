@@ -2,7 +2,7 @@
 import { type BulkFile, createBulkFile, runNft } from './bulk.ts';
 import { type Element, jsonCommands, jsonTable, type Operation, textCommands, textTable } from './element.ts';
 import { protocolNumber } from './encode.ts';
-import { floatingSets } from './floating-table.ts';
+import { floatingRemovalText, floatingSets } from './floating-table.ts';
 import type { Outcome } from './session.ts';
 import { setDefinitions, skeletonText, tableName } from './skeleton.ts';
 import { additionText } from './timeouts.ts';
@@ -19,8 +19,10 @@ export interface LoadContext {
   readonly timeouts: ReadonlySet<string>;
   /** Completes the skeleton by what nft cannot say. */
   complete(): Outcome;
-  /** The tables for floating addresses stand. */
+  /** The tables for floating addresses stand as they should: their sets are emptied with the others. */
   readonly floating: boolean;
+  /** What becomes of these tables else, in the transaction that has their elements; only with `text`. Empty: nothing. */
+  readonly floatingText: string;
   /** The element that says that the load is complete. */
   readonly stamp: Element;
 }
@@ -43,7 +45,10 @@ export async function loadFresh(context: LoadContext): Promise<Outcome> {
     completed.kind === 'done'
       ? await fill(context, () => context.run(additions([...openGate, stamp])))
       : completed;
-  if (outcome.kind === 'refused') await runNft(['delete', 'table', 'inet', tableName]);
+  if (outcome.kind === 'refused') {
+    await runNft(['delete', 'table', 'inet', tableName]);
+    await runNft(['-f', '-'], floatingRemovalText());
+  }
   return outcome;
 }
 
@@ -55,20 +60,23 @@ export async function replaceEmpty(context: LoadContext, stampBefore: Element): 
   const removed = await runNft(['delete', 'table', 'inet', tableName]);
   if (removed.kind !== 'done') return removed;
   const outcome = await loadFresh(context);
-  if (outcome.kind === 'refused')
-    await loadFresh({ ...context, elements: () => [], timeouts: new Set(), stamp: stampBefore });
+  if (outcome.kind === 'refused') {
+    const empty = { elements: () => [], timeouts: new Set<string>(), floatingText: '' };
+    await loadFresh({ ...context, ...empty, stamp: stampBefore });
+  }
   return outcome;
 }
 
 async function fill(context: LoadContext, finish: () => Promise<Outcome>): Promise<Outcome> {
   const { elements } = context;
-  const first = await writeHalf(context, bySet(elements(), guarding));
+  const first = await writeHalf(context, bySet(elements(), guarding), '');
   if ('kind' in first) return first;
   // The first program works while the second's file is written.
   const running = first.run();
   const second = await writeHalf(
     context,
     bySet(elements(), (set) => !guarding(set)),
+    context.floatingText,
   );
   const outcomes = await Promise.all([running, 'kind' in second ? second : second.run()]);
   // A program that died has at most put elements behind the gate.
@@ -80,9 +88,11 @@ async function fill(context: LoadContext, finish: () => Promise<Outcome>): Promi
 async function writeHalf(
   { scratch, language }: LoadContext,
   elements: Iterable<Element>,
+  before: string,
 ): Promise<BulkFile | Outcome> {
   const file = await createBulkFile(scratch, language);
   try {
+    await file.write([before]);
     await file.write(language === 'json' ? jsonFile(elements) : textCommands(additions(elements)));
     return file;
   } catch (error) {
@@ -100,11 +110,12 @@ function wholeSkeleton({ timeouts }: LoadContext): string {
  * timeouts must stand.
  */
 export async function replaceContent(context: LoadContext): Promise<Outcome> {
-  const { scratch, elements, stamp, language, floating } = context;
+  const { scratch, elements, stamp, language, floating, floatingText } = context;
   const flushed = [...setDefinitions, ...(floating ? ([4, 6] as const).flatMap(floatingSets) : [])];
   const file = await createBulkFile(scratch, language);
   try {
     if (language === 'text') {
+      await file.write([floatingText]);
       await file.write(flushed.map(({ kind, name }) => `flush ${kind} ${textTable(name)} ${name}\n`));
       await file.write(textCommands(additions(everything(elements(), stamp))));
       return await file.run();
@@ -127,10 +138,10 @@ export async function replaceContent(context: LoadContext): Promise<Outcome> {
  * after; until then the first packets of outbound flows of IPv6 are dropped.
  */
 export async function replaceTable(context: LoadContext): Promise<Outcome> {
-  const { scratch, elements, complete, stamp } = context;
+  const { scratch, elements, complete, stamp, floatingText } = context;
   const file = await createBulkFile(scratch, 'text');
   try {
-    await file.write([`delete table inet ${tableName}\n`, wholeSkeleton(context)]);
+    await file.write([`delete table inet ${tableName}\n`, wholeSkeleton(context), floatingText]);
     await file.write(textCommands(additions(everything(elements(), stamp))));
   } catch (error) {
     await file.discard();

@@ -37,11 +37,12 @@ import {
 } from './encode.ts';
 import { type FastPath, openFastPath } from './fast-path.ts';
 import { floatingNotes } from './floating-notes.ts';
-import { floatingRemovalText, floatingText, isFloatingSet } from './floating-table.ts';
+import { floatingRemovalText, floatingText } from './floating-table.ts';
 import { grouped } from './grouping.ts';
 import { type IdleRules, idleRules, isOver } from './idle-flows.ts';
 import {
   countElements,
+  readFloatingElements,
   readFloatingTables,
   readGeneration,
   readKernelStamp,
@@ -217,14 +218,19 @@ export class NftablesDataPlane implements DataPlane {
       const shape = readShape(questions);
       const next = { stamp, sequence: nextSequence(shape.stamp?.sequence ?? 0) };
       const timeouts = chainsOf(tableEntries(table));
-      const floating = asksToFloat(tableEntries(table), tableRings(table));
-      if (floating) await this.#prepareFloating(shape.stamp !== undefined);
+      // A table of another version, or with other rules, is made anew where the new elements come: between the two a
+      // client's segments would meet the gateway itself, which knows no such connection.
+      const asked = asksToFloat(tableEntries(table), tableRings(table));
+      const standing = readFloatingTables(questions);
+      const floating = asked && standing === 'whole' && shape.stamp !== undefined;
+      const outdated = !floating && (asked || standing !== 'absent');
       const context = {
         scratch,
         elements: () => tableElements(table),
         timeouts,
-        language: languageFor(tableLimits(table)),
+        language: outdated ? ('text' as const) : languageFor(tableLimits(table)),
         floating,
+        floatingText: outdated ? (asked ? floatingText() : floatingRemovalText()) : '',
         run: (all: Iterable<Operation>) => this.#transact(all),
         complete: () => addOutboundRule(questions),
         stamp: stampElement(next),
@@ -236,13 +242,13 @@ export class NftablesDataPlane implements DataPlane {
       if (shape.kind === 'absent') outcome = await loadFresh(context);
       else if (shape.kind === 'current') outcome = await replaceContent(context);
       else outcome = await replaceTable(context);
+      if (asked && outdated && outcome.kind === 'refused') await this.#mayFloat();
       this.#conclude(outcome, next);
       await this.#recognize();
       if (this.#stamp?.sequence !== next.sequence) {
         throw new CommitFailed('the table was loaded but cannot be read back', 'the stamp is missing');
       }
       await this.#dropTimeouts(timeouts);
-      if (!floating) await this.#dropFloating();
       this.#idle = tableElements(table).next().done === true;
       this.#unchecked = table;
       this.#inBackground({});
@@ -259,15 +265,14 @@ export class NftablesDataPlane implements DataPlane {
       if (cutsFlows(change) || timeouts.size > 0) await fast.pause();
       const next = { stamp, sequence: nextSequence(previous.sequence) };
       if (this.#idle && change.added.length > fillingAtOnce) {
-        if (asksToFloat(entriesOf(change), ringsOf(change))) await this.#prepareFloating(true);
+        if (asksToFloat(entriesOf(change), ringsOf(change))) await this.#prepareFloating();
         await this.#fill(change, previous, next);
         this.#inBackground(change);
         return;
       }
       this.#idle = false;
       await this.#prepareTimeouts(timeouts);
-      if (!this.#floating && asksToFloat(entriesOf(change), ringsOf(change)))
-        await this.#prepareFloating(true);
+      if (!this.#floating && asksToFloat(entriesOf(change), ringsOf(change))) await this.#prepareFloating();
       const known = readGeneration(questions) === this.#generation;
       const growth = new Map<string, number>();
       const outcome = await this.#transact(
@@ -292,6 +297,7 @@ export class NftablesDataPlane implements DataPlane {
       timeouts: chainsOf(entriesOf(change)),
       language: languageFor(change.limits),
       floating: this.#floating,
+      floatingText: '',
       run: (all: Iterable<Operation>) => this.#transact(all),
       complete: () => addOutboundRule(questions),
       stamp: stampElement(next),
@@ -370,7 +376,10 @@ export class NftablesDataPlane implements DataPlane {
       const ending = await runNft(['-f', '-'], `${endingRemovalText}\n`);
       if (ending.kind !== 'done')
         throw new CommitFailed('the table of endings could not be removed', ending.log);
-      await this.#dropFloating();
+      const floating = await runNft(['-f', '-'], floatingRemovalText());
+      if (floating.kind !== 'done')
+        throw new CommitFailed('the tables for floating addresses could not be removed', floating.log);
+      this.#floating = false;
       if (readShape(questions).kind !== 'absent') {
         const outcome = await runNft(['delete', 'table', 'inet', tableName]);
         if (outcome.kind !== 'done' && readShape(questions).kind !== 'absent') {
@@ -465,27 +474,22 @@ export class NftablesDataPlane implements DataPlane {
       this.#logger.warn({ log: outcome.log }, 'idle timeouts that are no more in use could not be removed');
   }
 
-  /** Makes the tables for floating addresses; `keep`: unless they stand as this version makes them. Throws `CommitFailed`. */
-  async #prepareFloating(keep: boolean): Promise<void> {
+  /** Makes the tables for floating addresses, unless they stand. Throws `CommitFailed`. */
+  async #prepareFloating(): Promise<void> {
     const { questions } = this.#open();
-    if (!(keep && readFloatingTables(questions) === 'whole')) {
+    if (readFloatingTables(questions) !== 'whole') {
       this.#generation = -1;
       const outcome = await runNft(['-f', '-'], floatingText());
-      if (outcome.kind !== 'done' && readFloatingTables(questions) !== 'whole') {
-        const words = `the kernel or nft refuses what floating addresses need: ${summary(outcome.log)}`;
-        throw new CommitFailed(words, outcome.log);
-      }
+      if (outcome.kind !== 'done' && readFloatingTables(questions) !== 'whole')
+        throw cannotFloat(outcome.log);
     }
     this.#floating = true;
   }
 
-  /** Takes them away, once nothing leads there any more. */
-  async #dropFloating(): Promise<void> {
-    if (readFloatingTables(this.#open().questions) === 'absent') return;
-    const outcome = await runNft(['-f', '-'], floatingRemovalText());
-    if (outcome.kind === 'done') this.#floating = false;
-    else this.#logger.warn({ log: outcome.log }, 'the tables for floating addresses could not be removed');
-    await this.#recognize();
+  /** Throws `CommitFailed` where that is why a load was refused. */
+  async #mayFloat(): Promise<void> {
+    const outcome = await runNft(['-c', '-f', '-'], floatingText());
+    if (outcome.kind !== 'done') throw cannotFloat(outcome.log);
   }
 
   async #resetIdle(rules: IdleRules): Promise<void> {
@@ -544,7 +548,10 @@ export class NftablesDataPlane implements DataPlane {
   /** Undefined where the kernel does not tell, and they are too many to be listed. */
   async #count({ elements }: Shape): Promise<ReadonlyMap<string, number> | undefined> {
     const told = elements.size > 0 && this.#options.elementCounts !== 'listed';
-    return told ? elements : countElements(listedAtMost);
+    if (!told) return countElements(listedAtMost, this.#floating);
+    return this.#floating
+      ? new Map([...elements, ...readFloatingElements(this.#open().questions)])
+      : elements;
   }
 
   /** What somebody else has added or removed, as far as it can be told. */
@@ -699,10 +706,6 @@ function* operations(change: Change, previous: KernelStamp, next: KernelStamp): 
 function* counted(all: Iterable<Operation>, growth: Map<string, number>): Generator<Operation> {
   for (const operation of all) {
     const { set } = operation.element;
-    if (isFloatingSet(set)) {
-      yield operation;
-      continue;
-    }
     growth.set(set, (growth.get(set) ?? 0) + (operation.verb === 'add' ? 1 : -1));
     yield operation;
   }
@@ -733,6 +736,10 @@ async function openSockets(): Promise<
       },
     };
   }
+}
+
+function cannotFloat(log: string): CommitFailed {
+  return new CommitFailed(`the kernel or nft refuses what floating addresses need: ${summary(log)}`, log);
 }
 
 /** `internal:0:0-0: Error: Could not process rule: File exists` → what comes after the last `Error: `. */
