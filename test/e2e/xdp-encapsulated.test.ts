@@ -95,6 +95,14 @@ describe.each([4, 6] as const)('floating IP (item 6) encapsulated on xdp, IPv%i'
   const there = otherFront[family];
   const from = family === 4 ? clientNode.address : clientNode.address6;
 
+  // The first packets of this gateway that go within others.
+  it('begins with the first machine of a pool that was empty', async () => {
+    await put(client, web(family, []));
+    await put(client, web(family));
+    const { requests, predicted } = flows(web(family), 12, 'udp', here, 53);
+    expect(machines(await traffic.ask(requests))).toEqual(predicted);
+  });
+
   it.each([
     ['http', 80],
     ['udp', 53],

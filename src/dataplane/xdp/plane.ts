@@ -138,7 +138,7 @@ export class XdpDataPlane implements DataPlane {
     return this.#inTurn(async () => {
       this.#open();
       await this.#stagedToCommit(change);
-      await this.#writeTunnels(firstMachinesOf(change));
+      await this.#writeTunnels(firstMachinesOf(change), 'missing');
       // While their members are still known; those whose members drain get no new ones.
       const draining = await this.#tending.draining(this.#loaded(), change);
       await this.#unlessRefused(() => this.#nftables.commit(change, stamp));
@@ -266,9 +266,9 @@ export class XdpDataPlane implements DataPlane {
     );
   }
 
-  async #writeTunnels(machines: FirstMachines): Promise<void> {
+  async #writeTunnels(machines: FirstMachines, which: 'all' | 'missing' = 'all'): Promise<void> {
     if (machines.size > 0)
-      await writeTunnelSources(this.#loaded().program.memory('control').buffer, machines);
+      await writeTunnelSources(this.#loaded().program.memory('control').buffer, machines, which);
   }
 
   /** Takes back what is staged when the other half does not go along. */

@@ -26,27 +26,31 @@ export function firstMachines(table: ForwardingTable): FirstMachines {
   return found;
 }
 
-/** Those of a change, as far as it tells. */
+/** Those of a change, as far as it tells: a ring may be of rules that were there before, so that any floating one counts. */
 export function firstMachinesOf({ added, replaced, rings }: Change): FirstMachines {
   const found = new Map<Family, IpAddress>();
+  const coming = rings.flatMap(({ after }) => (after?.floating ? after : []));
   const numbers = encapsulating([...added, ...replaced.map(({ after }) => after)]);
-  if (numbers.size > 0) {
-    note(
-      found,
-      numbers,
-      rings.flatMap(({ after }) => after ?? []),
-    );
-  }
+  if (numbers.size > 0) note(found, numbers, coming);
+  note(found, new Set(coming.map(({ number }) => number)), coming);
   return found;
 }
 
-/** Writes the address that the host's routes name for each family; what is there stays where there is no machine or route. */
-export async function writeTunnelSources(memory: ArrayBuffer, machines: FirstMachines): Promise<void> {
+/**
+ * Writes the address that the host's routes name for each family; what is there stays where there is no machine or route.
+ * `missing`: it stays in any case.
+ */
+export async function writeTunnelSources(
+  memory: ArrayBuffer,
+  machines: FirstMachines,
+  which: 'all' | 'missing',
+): Promise<void> {
   const words = new Int32Array(memory);
   for (const [family, machine] of machines) {
+    const at = (control.tunnels + (family === 4 ? 0 : 16)) / 4;
+    if (which === 'missing' && words.subarray(at, at + 4).some((word) => word !== 0)) continue;
     const source = await sourceTowards(family, machine);
     if (source === undefined) continue;
-    const at = (control.tunnels + (family === 4 ? 0 : 16)) / 4;
     for (const [index, word] of readAddress(source, new Int32Array(4)).entries()) words[at + index] = word;
   }
 }
