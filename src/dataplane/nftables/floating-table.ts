@@ -162,6 +162,8 @@ function chains(f: Family): readonly FloatingChain[] {
       hook: 'filter hook prerouting priority -90',
       rules: [
         'ct status & dnat != 0 return',
+        // To what this host has begun itself: the address is its own as well.
+        'ct direction reply return',
         `${hasPorts} meta mark set ${ip} daddr . meta l4proto map @float_any${f} goto float${f}`,
       ],
     },

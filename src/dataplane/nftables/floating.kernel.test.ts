@@ -39,6 +39,26 @@ async function standing(): Promise<string> {
   }
 }
 
+describe('a rule for every port of an address that is the gateway’s own', () => {
+  it('leaves alone what the gateway itself has begun', async () => {
+    const { plane, lab, stamp } = gateway;
+    const entries = (['tcp', 'udp'] as const).map((transport): Entry => {
+      const entry = balanced(endpoint('10.0.0.1', transport, 0), 1, 0);
+      return { ...entry, target: { ...entry.target, floating: 'neighbour' } };
+    });
+    await plane.load(table(entries, rings), stamp());
+    for (const [transport, port] of [
+      ['tcp', 9_001],
+      ['udp', 9_002],
+    ] as const) {
+      await lab.client.listen(transport, '10.0.0.2', port);
+      await lab.gateway.connect(transport, transport, '10.0.0.2', port);
+      expect((await lab.gateway.ask(transport)).name).toBe(`10.0.0.2:${port}`);
+      await lab.gateway.close(transport);
+    }
+  });
+});
+
 describe('tables for floating addresses', () => {
   it.each([
     ['as the kernel tells', {}],
