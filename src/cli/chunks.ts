@@ -3,7 +3,7 @@ import type { Message } from '../wire/client.ts';
 
 type LoadBalancer = Message<'LoadBalancer'>;
 
-/** Members and rules in one message: a few hundred kilobytes, far below gRPC's limit of 4 MiB. */
+/** Members, rules and client ranges in one message: a few hundred kilobytes, far below gRPC's limit of 4 MiB. */
 const elementsPerChunk = 4_000;
 
 export interface Progress {
@@ -45,9 +45,19 @@ function elementsOf(loadBalancer: LoadBalancer): number {
     1 +
     pools.reduce((sum, pool) => sum + 1 + (pool.members?.length ?? 0), 0) +
     (loadBalancer.frontends?.length ?? 0) +
-    (loadBalancer.inboundNatRules?.length ?? 0) +
-    (loadBalancer.loadBalancingRules?.length ?? 0)
+    elementsOfRules(loadBalancer.inboundNatRules) +
+    elementsOfRules(loadBalancer.loadBalancingRules)
   );
+}
+
+type Rule = Message<'InboundNatRule'> | Message<'LoadBalancingRule'>;
+
+function elementsOfRules(rules: readonly Rule[] = []): number {
+  return rules.reduce((sum, rule) => sum + elementsOfRule(rule), 0);
+}
+
+function elementsOfRule({ limits }: Rule): number {
+  return 1 + (limits?.allowedClients?.length ?? 0);
 }
 
 /** A load balancer in parts of bounded size, in the order of its lists. */
@@ -59,14 +69,28 @@ function* partsOf(loadBalancer: LoadBalancer): Generator<LoadBalancer> {
   const { name, backendPools = [], inboundNatRules = [], loadBalancingRules = [], ...rest } = loadBalancer;
   const named = name === undefined ? {} : { name };
   yield { ...named, ...rest };
-  for (const rules of slices(inboundNatRules)) yield { ...named, inboundNatRules: rules };
-  for (const rules of slices(loadBalancingRules)) yield { ...named, loadBalancingRules: rules };
+  for (const rules of slices(inboundNatRules, elementsOfRule)) yield { ...named, inboundNatRules: rules };
+  for (const rules of slices(loadBalancingRules, elementsOfRule))
+    yield { ...named, loadBalancingRules: rules };
   for (const { members = [], ...pool } of backendPools) {
     if (members.length === 0) yield { ...named, backendPools: [pool] };
     for (const slice of slices(members)) yield { ...named, backendPools: [{ ...pool, members: slice }] };
   }
 }
 
-function* slices<T>(items: readonly T[]): Generator<T[]> {
-  for (let at = 0; at < items.length; at += elementsPerChunk) yield items.slice(at, at + elementsPerChunk);
+/** Lists of as many elements as fit into a chunk, one item at least. */
+function* slices<T>(items: readonly T[], elementsOf: (item: T) => number = () => 1): Generator<T[]> {
+  let slice: T[] = [];
+  let filled = 0;
+  for (const item of items) {
+    const elements = elementsOf(item);
+    if (slice.length > 0 && filled + elements > elementsPerChunk) {
+      yield slice;
+      slice = [];
+      filled = 0;
+    }
+    slice.push(item);
+    filled += elements;
+  }
+  if (slice.length > 0) yield slice;
 }
