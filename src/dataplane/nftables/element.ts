@@ -1,5 +1,6 @@
 // One element of a set or map, and how nft reads it: JSON for changes, text where the whole table is replaced.
 import { isFloatingSet, tableOfFloatingSet } from './floating-table.ts';
+import { isRangeSet } from './limit-chains.ts';
 import { tableName } from './skeleton.ts';
 
 /** An address, or a number: port, protocol, mark, ring or slot. Never a name: nft takes numbers faster. */
@@ -28,6 +29,11 @@ export interface Operation {
 
 /** nft is fastest when a command holds this many elements (tried: 500 to 100,000). */
 const elementsPerCommand = 5000;
+/**
+ * Of ranges with a number before them only so many: where those of one command fill more than a netlink attribute (64 KiB), nft
+ * 1.0.6 encodes the first of the next one twice, and swaps the bytes of its number each time.
+ */
+const rangesPerCommand = 500;
 
 /**
  * The JSON commands for `operations`, in their order; neighbours with the same verb and set share a command. Yields
@@ -53,13 +59,14 @@ export function* jsonCommands(operations: Iterable<Operation>): Generator<string
   if (verb !== undefined) yield ']}}}';
 }
 
-/** The same commands as text, for `nft -f`. */
+/** The same commands as text, for `nft -f`, whose commands for ranges are smaller. */
 export function* textCommands(operations: Iterable<Operation>): Generator<string> {
   let verb: Operation['verb'] | undefined;
   let set = '';
   let count = 0;
   for (const { verb: nextVerb, element } of operations) {
-    if (nextVerb === verb && element.set === set && count < elementsPerCommand) {
+    const most = isRangeSet(set) ? rangesPerCommand : elementsPerCommand;
+    if (nextVerb === verb && element.set === set && count < most) {
       yield `, ${textElement(nextVerb, element)}`;
       count += 1;
       continue;

@@ -49,8 +49,8 @@ describe('limitElements', () => {
       'refused_rate 7',
       'refused_concurrent 7',
       'restricted 7',
-      'allowed4 7.10.0.0.0/8',
-      'allowed4 7.192.0.2.0/24',
+      'allowed4_7 7.10.0.0.0/8',
+      'allowed4_7 7.192.0.2.0/24',
       'rate 7 limit rate over 10/second burst 20 packets',
       'concurrent 7 ct count over 5',
     ]);
@@ -62,10 +62,27 @@ describe('limitElements', () => {
     expect(said).toContain(
       'add element inet penstock rate { 7 limit rate over 10/second burst 20 packets }\n',
     );
-    expect(said).toContain('add element inet penstock allowed4 { 7 . 10.0.0.0/8, 7 . 192.0.2.0/24 }\n');
+    expect(said).toContain('add element inet penstock allowed4_7 { 7 . 10.0.0.0/8, 7 . 192.0.2.0/24 }\n');
     expect(() => [...jsonCommands(add)]).toThrow('limit rate over 10/second');
     const remove = add.map(({ element }) => ({ verb: 'delete', element }) as const);
     expect([...textCommands(remove)].join('')).toContain('delete element inet penstock rate { 7 }\n');
+  });
+});
+
+describe('ranges in text', () => {
+  it('stand in commands that nft tells the kernel in one netlink attribute', () => {
+    const allowed = Array.from({ length: 1_000 }, (_, at) => `10.${at >> 8}.${at & 255}.0/24`);
+    const many = [7, 39].flatMap((number) => [
+      ...limitElements({
+        number,
+        family: 4,
+        allowed: allowed as readonly string[] as readonly ClientRange[],
+      }),
+    ]);
+    const ranged = many.filter(({ set }) => set === 'allowed4_7');
+    const said = [...textCommands(ranged.map((element) => ({ verb: 'add', element })))].join('');
+    const commands = said.trim().split('\n');
+    expect(commands.map((command) => command.match(/ \. /g)?.length)).toEqual([500, 500, 500, 500]);
   });
 });
 
@@ -91,7 +108,7 @@ describe('limitOperations', () => {
       after: { ...limit, allowed: limit.allowed.slice(1) },
     });
     expect([...operations].map(({ verb, element }) => `${verb} ${text(element)}`)).toEqual([
-      'delete allowed4 7.10.0.0.0/8',
+      'delete allowed4_7 7.10.0.0.0/8',
     ]);
   });
 });

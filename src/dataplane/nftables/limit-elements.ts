@@ -2,6 +2,7 @@
 import type { LimitChange } from '../../forwarding/change.ts';
 import { type FlowLimit, sameNewFlows } from '../../forwarding/flow-limits.ts';
 import type { Element, Operation } from './element.ts';
+import { rangeSet } from './limit-chains.ts';
 
 /** The sets whose elements count what each kind of limit has refused. */
 export const refusalSets = ['refused_client', 'refused_rate', 'refused_concurrent'] as const;
@@ -44,7 +45,7 @@ function* rangeElements(
   restricts = allowed.length > 0,
 ): Generator<Element> {
   if (restricts) yield { set: 'restricted', key: [number] };
-  for (const range of ranges) yield { set: `allowed${family}`, key: [number, range] };
+  for (const range of ranges) yield { set: rangeSet(family, number), key: [number, range] };
 }
 
 function* rateElements({ number, newFlows }: FlowLimit): Generator<Element> {

@@ -115,6 +115,41 @@ describe.each(families)('IPv$family', ({ family, front, machine, clients, wider,
     }
   });
 
+  it('keep the ranges of many rules apart, and let go of a thousand among ten thousand', async () => {
+    const { plane, stamp } = gateway;
+    const network = (at: number): string =>
+      family === 4 ? `172.${16 + (at >> 8)}.${at & 255}.0/24` : `2001:db8:${at.toString(16)}::/48`;
+    const thousand = Array.from({ length: 1_000 }, (_, at) => network(at)).sort();
+    const ports = Array.from({ length: 11 }, (_, at) => 500 + at);
+    // The last has the same set as the first.
+    const numbers = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 33];
+    const entries = ports.map((port, at) =>
+      limited(nat(endpoint(front, 'udp', port), machine, 8080), numbers[at] ?? 0),
+    );
+    const limits = numbers.map((number) =>
+      limit({ number, allowed: ranges(...thousand, ...(number === 5 || number === 33 ? [clients] : [])) }),
+    );
+    await plane.load(table(entries, [], [], limits), stamp());
+    const served = async (): Promise<readonly number[]> => {
+      const found: number[] = [];
+      for (const [at, port] of ports.entries())
+        if ((await answered(front, port, 1)) === 1) found.push(numbers[at] ?? 0);
+      return found;
+    };
+    expect(await served()).toEqual([5, 33]);
+    const changed = limits.flatMap((before) =>
+      [5, 8].includes(before.number) ? [{ before, after: { ...before, allowed: ranges(clients) } }] : [],
+    );
+    await plane.commit({ ...unchanged, limits: changed }, stamp());
+    expect(await served()).toEqual([5, 8, 33]);
+    await plane.commit(
+      { ...unchanged, limits: limits.filter(({ number }) => number === 33).map((before) => ({ before })) },
+      stamp(),
+    );
+    expect(await plane.verify()).toEqual({ kind: 'intact' });
+    expect((await refusals(plane, limits[0] as FlowLimit))?.byClient).toBe(2);
+  });
+
   it('keep a burst and nothing more while the rate gives no more', async () => {
     const { plane, stamp } = gateway;
     // One in a second, and three at once: a pause of some milliseconds between ten gives no fourth, a second may.

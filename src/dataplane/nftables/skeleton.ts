@@ -170,7 +170,7 @@ function familyChains(family: Family): readonly ChainDefinition[] {
       hashing('client-ip', size, f, `${ip} saddr . ${ip} daddr`),
       hashing('client-ip-protocol', size, f, `${ip} saddr . ${ip} daddr . meta l4proto`),
     ]),
-    limitedRules(f, through, throughAny),
+    ...limitedRules(f, through, throughAny),
     {
       name: `balanced${f}`,
       rules: [
