@@ -24,7 +24,8 @@ import {
   tableOfFloatingSet,
 } from './floating-table.ts';
 import { passingSets } from './limit-chains.ts';
-import { ruleCount, setDefinitions, shapeVersion, tableName } from './skeleton.ts';
+import { shapeVersion } from './shape-version.ts';
+import { ruleCount, setDefinitions, tableName } from './skeleton.ts';
 import { type KernelStamp, readStamp } from './stamp.ts';
 import { timeoutPrefix } from './timeouts.ts';
 

@@ -1,5 +1,4 @@
 // The constant part of the ruleset: sets, maps and the rules that read them. See README.md for the way of a packet.
-import { createHash } from 'node:crypto';
 import { groupOf, ringNumber } from '../../forwarding/ring-numbers.ts';
 import type { Affinity, RingSize } from '../../forwarding/table.ts';
 import type { Family } from '../../resources/address.ts';
@@ -81,9 +80,6 @@ const chains: readonly ChainDefinition[] = [
 
 /** How many rules the kernel lists while nobody has touched them. */
 export const ruleCount = chains.reduce((sum, chain) => sum + chain.rules.length, outboundRules);
-
-/** What tells this shape of ruleset from another version's: 32 bits of a hash over its text. */
-export const shapeVersion = createHash('sha256').update(skeletonText(tableName)).digest().readUInt32BE();
 
 /** The whole ruleset without elements, as `nft -f` reads it. Text, because nft 1.0.6 cannot make these maps from JSON. */
 export function skeletonText(table: string): string {

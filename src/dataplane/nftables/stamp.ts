@@ -1,7 +1,7 @@
 // The stamp as the kernel keeps it: instance, sequence and revision in one element of 128 bits.
 import type { Stamp } from '../dataplane.ts';
 import type { Element } from './element.ts';
-import { shapeVersion } from './skeleton.ts';
+import { shapeVersion } from './shape-version.ts';
 
 /** A stamp with the number of the transaction that wrote it, so that an outcome can be found out afterwards. */
 export interface KernelStamp {
