@@ -129,7 +129,7 @@ export class XdpDataPlane implements DataPlane {
       await this.#stagedToLoad(table);
       await this.#writeTunnels(firstMachines(table));
       await this.#unlessRefused(() => this.#nftables.load(table, stamp));
-      this.#publish(stamp);
+      await this.#publish(stamp);
       await this.#appear();
     });
   }
@@ -142,7 +142,7 @@ export class XdpDataPlane implements DataPlane {
       // While their members are still known; those whose members drain get no new ones.
       const draining = await this.#tending.draining(this.#loaded(), change);
       await this.#unlessRefused(() => this.#nftables.commit(change, stamp));
-      this.#publish(stamp);
+      await this.#publish(stamp);
       // The change stands, and has cut them already.
       await this.#tending.end(draining);
     });
@@ -357,8 +357,9 @@ export class XdpDataPlane implements DataPlane {
     old.program.close();
   }
 
-  #publish({ instance, revision }: Stamp): void {
+  async #publish({ instance, revision }: Stamp): Promise<void> {
     const { image } = this.#loaded();
+    await image.moveFlows();
     const stamp: MemoryStamp = { instance, revision, sequence: (image.stamp?.sequence ?? 0) + 1 };
     image.publish(stamp);
   }

@@ -119,6 +119,7 @@ export class Gateway {
   async commit(table: ForwardingTable): Promise<void> {
     this.#revision += 1;
     await this.#image.stage(diff(this.#table, table));
+    await this.#image.moveFlows();
     this.#image.publish({ instance, revision: this.#revision, sequence: this.#revision });
     await this.#image.settled();
     this.#table = table;

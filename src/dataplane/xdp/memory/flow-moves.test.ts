@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import type { Change } from '../../../forwarding/change.ts';
 import { ringNumber } from '../../../forwarding/ring-numbers.ts';
-import type { Ring } from '../../../forwarding/table.ts';
+import type { Ring, RingMember } from '../../../forwarding/table.ts';
 import { ip } from '../../../forwarding/testing/declare.ts';
 import { listFlows } from './flow-list.ts';
 import { Image } from './image.ts';
@@ -16,7 +16,9 @@ const stamp = { instance: '0123456789abcdef', revision: 1, sequence: 1 };
 const options = { shards: 1, gracePeriod: () => Promise.resolve() };
 const [shared, own, others] = [ringNumber(1, 0), ringNumber(1, 1), ringNumber(2, 0)];
 
-function ring(number: number, ...hosts: readonly number[]): Ring {
+type Host = Partial<RingMember> & { readonly host: number };
+
+function ring(number: number, ...hosts: readonly (number | Host)[]): Ring {
   return { ...ringOf(...hosts), number };
 }
 
@@ -38,7 +40,15 @@ async function world() {
   const member = (place: number) => memberOfFlow(memory, reader, place);
   const ringIndex = (port: number) =>
     reader.frontend(balanced(port, 0).endpoint.address, 'tcp', port)?.target.to;
-  return { memory, image, note, member, ringIndex };
+  const commit = async (change: Partial<Change>) => {
+    await image.stage(changeOf(change));
+    await image.moveFlows();
+    image.publish(stamp);
+    await image.settled();
+  };
+  /** Of flows that packets would follow. */
+  const count = async () => (await listFlows(memory, { wanted: () => true, most: 9 })).flows.length;
+  return { memory, image, commit, note, member, ringIndex, count };
 }
 
 function moving(port: number, before: number, after: number): Change['replaced'] {
@@ -69,6 +79,7 @@ test('to a ring that is there, from one that goes: before it is gone', async () 
   image.publish(stamp);
   await image.settled();
   await image.stage(changeOf({ rings: [{ before: ring(own, 1, 2) }], replaced: moving(81, own, shared) }));
+  await image.moveFlows();
   expect(member(1)).toEqual({ machine: '10.0.0.2', ring: ringIndex(80) });
   note(2, 81);
   note(3, 81, flowKind.back);
@@ -101,6 +112,37 @@ test('a change that is taken back moves none', async () => {
   image.publish(stamp);
   await image.settled();
   expect(member(1)).toEqual({ machine: '10.0.0.2', ring: ringIndex(81) });
+});
+
+test('a change that is taken back moves none to a ring that is there either', async () => {
+  const { image, commit, member, ringIndex } = await world();
+  await commit({ rings: [{ after: ring(own, 1, 2) }], replaced: moving(81, shared, own) });
+  const before = ringIndex(81);
+  await image.stage(changeOf({ rings: [{ before: ring(own, 1, 2) }], replaced: moving(81, own, shared) }));
+  image.abort();
+  expect(member(1)).toEqual({ machine: '10.0.0.2', ring: before });
+});
+
+test('to a ring where their machine has drained: they end, but not before the change is visible', async () => {
+  const { image, commit, member, ringIndex, count } = await world();
+  const drained = { host: 2, eligible: false, keepsUdp: false, drained: true as const };
+  await commit({ rings: [{ after: ring(own, 1, 2) }], replaced: moving(81, shared, own) });
+  await commit({ rings: [{ before: ring(own, 1, 2), after: ring(own, 1, drained) }] });
+  await image.stage(changeOf({ replaced: moving(80, shared, own) }));
+  await image.moveFlows();
+  expect(member(0)).toEqual({ machine: '10.0.0.2', ring: ringIndex(80) });
+  image.publish(stamp);
+  await image.settled();
+  expect(await count()).toBe(0);
+});
+
+test('one that has ended already does not come to life again', async () => {
+  const { commit, count } = await world();
+  await commit({ rings: [{ after: ring(own, 1, 2) }] });
+  await commit({ rings: [{ before: ring(shared, 1, 2), after: ring(shared, 1) }] });
+  expect(await count()).toBe(0);
+  await commit({ replaced: moving(81, shared, own) });
+  expect(await count()).toBe(0);
 });
 
 test('what an agent that was killed has left where it was, the next one moves', async () => {

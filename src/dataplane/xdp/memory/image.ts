@@ -107,6 +107,14 @@ export class Image {
     );
   }
 
+  /**
+   * Between `stage` and `publish`, when nothing takes the change back any more: flows of rules that come to another ring of
+   * their pool come to its members, for the members that they have may go with the change.
+   */
+  async moveFlows(): Promise<void> {
+    await inSteps(this.#parts.flowMoves.moveStaged());
+  }
+
   /** Makes what is staged visible, all at once. */
   publish(stamp: MemoryStamp): void {
     if (this.#staged !== 'all') throw new Error('nothing is staged');

@@ -15,7 +15,7 @@ export function* reconcileSteps(
   entries: Entries,
   table: ForwardingTable,
 ): Generator<void, void, void> {
-  const { flowMoves, frontends, rings, ways } = parts;
+  const { frontends, rings, ways } = parts;
   const fetch = new Ahead(parts);
   const numbers = new Set<number>();
   for (const loadBalancer of table.loadBalancers.values()) {
@@ -79,7 +79,6 @@ export function* reconcileSteps(
   }
   for (const number of rings.numbers()) if (!numbers.has(number)) rings.remove(number);
   yield* ways.conclude();
-  yield* flowMoves.moveStaged();
 }
 
 /** All entries, some at a time. */

@@ -17,7 +17,7 @@ export function* recoverParts(parts: Parts): Generator<void, void, void> {
   parts.rings.recover();
   yield;
   yield* recoverFrontends(parts);
-  yield* parts.flowMoves.moveAll(parts.flowMoves.publish());
+  yield* parts.flowMoves.recover();
   yield* parts.cells.recovered();
   parts.ringPorts.publish();
 }

@@ -112,12 +112,20 @@ export class Rings {
 
   /** Indices in `members` of those that packets see in a ring, by machine. */
   visibleMembers(index: number): ReadonlyMap<number, number> {
-    const isVisible = (each: number): boolean => {
-      const newest = this.#memberVersions.newest(each);
-      return this.#state(each, this.#memberVersions.isStaged(each) ? newest ^ 1 : newest) !== 0;
-    };
-    const members = (this.#membersOf.get(index) ?? []).filter(isVisible);
+    const members = (this.#membersOf.get(index) ?? []).filter((each) => this.statesSeen(each) !== 0);
     return new Map(members.map((each) => [this.#machineOf(each), each]));
+  }
+
+  /** `MEMBER_` bits of what stands at an index of `members`, as packets see them. */
+  statesSeen(index: number): number {
+    const newest = this.#memberVersions.newest(index);
+    return this.#state(index, this.#memberVersions.isStaged(index) ? newest ^ 1 : newest);
+  }
+
+  /** The same before the change that was published, where that is not settled. */
+  statesBefore(index: number): number {
+    const newest = this.#memberVersions.newest(index);
+    return this.#state(index, this.#memberVersions.isSettled(index) ? newest : newest ^ 1);
   }
 
   /** Of all members. */

@@ -15,7 +15,7 @@ const turn = 512;
  * under the same address does it have to be told.
  */
 export function* changeSteps(parts: Parts, entries: Entries, change: Change): Generator<void, void, void> {
-  const { flowMoves, rings, ways } = parts;
+  const { rings, ways } = parts;
   const fetch = new Ahead(parts);
   const ended = membersEnding(change);
   for (const { after } of change.rings) {
@@ -55,7 +55,6 @@ export function* changeSteps(parts: Parts, entries: Entries, change: Change): Ge
     yield;
   }
   yield* ways.conclude();
-  yield* flowMoves.moveStaged();
 }
 
 /** Leaves the ways back of entries, and tells their places. */

@@ -38,6 +38,11 @@ export class Versions {
     return this.#store.get(index * this.#stride + this.#offset) >>> 1 > this.#epochs.current;
   }
 
+  /** True where the newer content holds for every packet. */
+  isSettled(index: number): boolean {
+    return this.#store.get(index * this.#stride + this.#offset) >>> 1 === 0;
+  }
+
   /**
    * The place that may be written now. Of an entry that is not in use, the other one always says that there is nothing, so a
    * packet that has just read the key of what was there before finds nothing, and nothing half. Throws
