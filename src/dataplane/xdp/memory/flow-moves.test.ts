@@ -136,6 +136,17 @@ test('to a ring where their machine has drained: they end, but not before the ch
   expect(await count()).toBe(0);
 });
 
+test('a change waits until those of the change before are moved: their old ring may go with it', async () => {
+  const { image, member, ringIndex } = await world();
+  await image.stage(changeOf({ rings: [{ after: ring(own, 1, 2) }], replaced: moving(81, shared, own) }));
+  image.publish(stamp);
+  await image.stage(changeOf({ rings: [{ before: ring(shared, 1, 2) }], replaced: moving(80, shared, own) }));
+  expect(member(1)).toEqual({ machine: '10.0.0.2', ring: ringIndex(81) });
+  await image.moveFlows();
+  image.publish(stamp);
+  expect(member(0)).toEqual({ machine: '10.0.0.2', ring: ringIndex(81) });
+});
+
 test('one that has ended already does not come to life again', async () => {
   const { commit, count } = await world();
   await commit({ rings: [{ after: ring(own, 1, 2) }] });

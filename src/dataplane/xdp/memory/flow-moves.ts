@@ -4,6 +4,7 @@
 import { bucket, flow, flowKind, flowState, flowWays, memberState } from './layout.ts';
 import type { MapMemory } from './map-memory.ts';
 import type { Rings } from './rings.ts';
+import { NotSettled } from './trouble.ts';
 
 const wordsPerBucket = bucket.size / 4;
 const wordsPerFlow = flow.size / 4;
@@ -26,12 +27,19 @@ export class FlowMoves {
   readonly #pairs: BigInt64Array;
   readonly #buckets: number;
   #staged = new Map<number, { readonly serial: number; readonly ring: number }>();
+  /** Published, and `moveAll` not done with them. */
+  #pending = 0;
 
   constructor({ buffer, entries }: MapMemory, rings: Rings) {
     this.#rings = rings;
     this.#words = new Int32Array(buffer, 0, entries * wordsPerBucket);
     this.#pairs = new BigInt64Array(buffer, 0, (entries * wordsPerBucket) / 2);
     this.#buckets = entries;
+  }
+
+  /** Throws `NotSettled` where flows of an earlier change are not moved yet: what they have may go with the next. */
+  begin(): void {
+    if (this.#pending > 0) throw new NotSettled();
   }
 
   /** A frontend keeps its flows and comes to another ring. */
@@ -47,6 +55,7 @@ export class FlowMoves {
   publish(): Moves {
     const moves = this.#staged;
     this.#staged = new Map();
+    if (moves.size > 0) this.#pending += 1;
     return moves;
   }
 
@@ -63,7 +72,9 @@ export class FlowMoves {
 
   /** In steps, after the grace period. Flows whose machine is no member of the ring, or one that does not take them, end. */
   *moveAll(moves: Moves): Generator<void, void, void> {
+    if (moves.size === 0) return;
     yield* this.#move(moves, { states: (member) => this.#rings.statesBefore(member), endsOthers: true });
+    this.#pending -= 1;
   }
 
   /** In steps, after a restart: `moveAll` of what is staged, whose members may have gone with the last change. */

@@ -15,7 +15,8 @@ const turn = 512;
  * under the same address does it have to be told.
  */
 export function* changeSteps(parts: Parts, entries: Entries, change: Change): Generator<void, void, void> {
-  const { rings, ways } = parts;
+  const { flowMoves, rings, ways } = parts;
+  flowMoves.begin();
   const fetch = new Ahead(parts);
   const ended = membersEnding(change);
   for (const { after } of change.rings) {
