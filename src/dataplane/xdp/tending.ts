@@ -3,7 +3,7 @@
 import type { Logger } from 'pino';
 import type { Change, FlowSelector } from '../../forwarding/change.ts';
 import { groupOf } from '../../forwarding/ring-numbers.ts';
-import type { ForwardingTable } from '../../forwarding/table.ts';
+import type { Endpoint, ForwardingTable } from '../../forwarding/table.ts';
 import { addressBytes } from '../conntrack/address.ts';
 import type { Connection } from '../reset/connection.ts';
 import type { Engine } from './engine.ts';
@@ -88,8 +88,8 @@ export class Tending {
       if (flow === undefined || !isOpenConnection(flow)) return;
       const origin = flows.origin(flow);
       if (origin === undefined) return;
-      const through = wanted.get(`${groupOf(origin.ring)}/${origin.machine}`);
-      if (through !== 'all' && through?.has(flow.frontend) !== true) return;
+      const ends = wanted.get(`${groupOf(origin.ring)}/${origin.machine}`) ?? [];
+      if (!ends.some((through) => through === 'all' || through.has(flow.frontend))) return;
       const connection = flows.connection(flow);
       if (connection !== undefined) found.push({ flow, connection });
     });
@@ -141,18 +141,20 @@ export interface Ending {
 function membersReset(
   engine: Engine,
   ending: readonly FlowSelector[],
-): ReadonlyMap<string, 'all' | ReadonlySet<number>> {
-  const wanted = new Map<string, 'all' | Set<number>>();
+): ReadonlyMap<string, readonly ('all' | ReadonlySet<number>)[]> {
+  const wanted = new Map<string, ('all' | ReadonlySet<number>)[]>();
+  /** Many members end with the same endpoints. */
+  const places = new Map<readonly Endpoint[], ReadonlySet<number>>();
+  const placesOf = (list: readonly Endpoint[]) => {
+    const known = places.get(list) ?? new Set(list.map((endpoint) => engine.image.placeOf(endpoint)));
+    places.set(list, known);
+    return known;
+  };
   for (const each of ending) {
     if (each.kind !== 'ring-member' || each.reset !== true) continue;
     const key = `${groupOf(each.ring)}/${addressBytes(each.backend).toString('hex')}`;
-    const known = wanted.get(key) ?? new Set();
-    if (each.endpoints === undefined || known === 'all') {
-      wanted.set(key, 'all');
-      continue;
-    }
-    for (const endpoint of each.endpoints) known.add(engine.image.placeOf(endpoint));
-    wanted.set(key, known);
+    const through = each.endpoints === undefined ? 'all' : placesOf(each.endpoints);
+    wanted.set(key, [...(wanted.get(key) ?? []), through]);
   }
   return wanted;
 }
