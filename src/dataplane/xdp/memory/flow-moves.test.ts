@@ -136,6 +136,23 @@ test('to a ring where their machine has drained: they end, but not before the ch
   expect(await count()).toBe(0);
 });
 
+test('one that ends by the change stays behind, although its machine is there under another name', async () => {
+  const { commit, count } = await world();
+  await commit({ rings: [{ after: ring(own, 1, 2) }] });
+  const renamed = [1, { host: 2, id: 'another' }] as const;
+  const selector = { kind: 'ring-member', backend: ip('10.0.0.2'), udpOnly: false } as const;
+  await commit({
+    rings: [shared, own].map((number) => ({ before: ring(number, 1, 2), after: ring(number, ...renamed) })),
+    replaced: moving(81, shared, own),
+    ending: [
+      { ...selector, ring: shared },
+      { ...selector, ring: own },
+      { ...selector, ring: own, from: shared },
+    ],
+  });
+  expect(await count()).toBe(0);
+});
+
 test('a change waits until those of the change before are moved: their old ring may go with it', async () => {
   const { image, member, ringIndex } = await world();
   await image.stage(changeOf({ rings: [{ after: ring(own, 1, 2) }], replaced: moving(81, shared, own) }));

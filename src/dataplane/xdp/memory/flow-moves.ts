@@ -10,8 +10,13 @@ const wordsPerBucket = bucket.size / 4;
 const wordsPerFlow = flow.size / 4;
 const tcp = 6;
 
-/** Frontends by their index, with the serial of their target and the index of the ring that it leads to by now. */
-export type Moves = ReadonlyMap<number, { readonly serial: number; readonly ring: number }>;
+/** Flows to be moved. */
+export interface Moves {
+  /** By the frontend's index: the serial of its target, and the index of the ring that it leads to by now. */
+  readonly frontends: Map<number, { readonly serial: number; readonly ring: number }>;
+  /** By the ring's index: machines that do not take flows along, although they are members. */
+  readonly ended: Map<number, Set<number>>;
+}
 
 /** What becomes of flows. */
 interface Manner {
@@ -26,7 +31,7 @@ export class FlowMoves {
   readonly #words: Int32Array;
   readonly #pairs: BigInt64Array;
   readonly #buckets: number;
-  #staged = new Map<number, { readonly serial: number; readonly ring: number }>();
+  #staged = nothing();
   /** Published, and `moveAll` not done with them. */
   #pending = 0;
 
@@ -44,18 +49,25 @@ export class FlowMoves {
 
   /** A frontend keeps its flows and comes to another ring. */
   stage(frontend: number, serial: number, ring: number): void {
-    this.#staged.set(frontend, { serial, ring });
+    this.#staged.frontends.set(frontend, { serial, ring });
+  }
+
+  /** Flows to a machine that come to this ring end: they were of a member that is gone, whose address another has by now. */
+  end(ring: number, machine: number): void {
+    const machines = this.#staged.ended.get(ring);
+    if (machines === undefined) this.#staged.ended.set(ring, new Set([machine]));
+    else machines.add(machine);
   }
 
   abort(): void {
-    this.#staged = new Map();
+    this.#staged = nothing();
   }
 
   /** What is staged has become visible: flows that were not moved yet, or began meanwhile, are left for `moveAll`. */
   publish(): Moves {
     const moves = this.#staged;
-    this.#staged = new Map();
-    if (moves.size > 0) this.#pending += 1;
+    this.#staged = nothing();
+    if (moves.frontends.size > 0) this.#pending += 1;
     return moves;
   }
 
@@ -72,7 +84,7 @@ export class FlowMoves {
 
   /** In steps, after the grace period. Flows whose machine is no member of the ring, or one that does not take them, end. */
   *moveAll(moves: Moves): Generator<void, void, void> {
-    if (moves.size === 0) return;
+    if (moves.frontends.size === 0) return;
     yield* this.#move(moves, { states: (member) => this.#rings.statesBefore(member), endsOthers: true });
     this.#pending -= 1;
   }
@@ -80,12 +92,12 @@ export class FlowMoves {
   /** In steps, after a restart: `moveAll` of what is staged, whose members may have gone with the last change. */
   *recover(): Generator<void, void, void> {
     const moves = this.#staged;
-    this.#staged = new Map();
+    this.#staged = nothing();
     yield* this.#move(moves, { endsOthers: true });
   }
 
   *#move(moves: Moves, manner: Manner): Generator<void, void, void> {
-    if (moves.size === 0) return;
+    if (moves.frontends.size === 0) return;
     const members = new Map<number, ReadonlyMap<number, number>>();
     for (let index = 0; index < this.#buckets; index += 1) {
       if (index % 4096 === 4095) yield;
@@ -116,7 +128,7 @@ export class FlowMoves {
     const word = (field: number): number => this.#words[at + field / 4] as number;
     const kind = (word(flow.protocol) >>> 8) & 0xff;
     const needed = (word(flow.protocol) & 0xff) === tcp ? memberState.tcp : memberState.udp;
-    const move = moves.get(word(flow.frontend));
+    const move = moves.frontends.get(word(flow.frontend));
     if ((kind !== flowKind.balanced && kind !== flowKind.back) || move?.serial !== word(flow.frontend_serial))
       return true;
     const [to, serial] = [word(flow.to), word(flow.member_serial)];
@@ -126,12 +138,17 @@ export class FlowMoves {
     const there = members.get(move.ring) ?? this.#rings.visibleMembers(move.ring);
     members.set(move.ring, there);
     const next = there.get(present.machine);
-    if (next === undefined || (this.#rings.statesSeen(next) & needed) === 0) return false;
+    if (next === undefined || moves.ended.get(move.ring)?.has(present.machine)) return false;
+    if ((this.#rings.statesSeen(next) & needed) === 0) return false;
     const after = joined(next, this.#rings.memberAt(next).serial);
     // Both halves at once, and only if no packet has made another flow of it.
     Atomics.compareExchange(this.#pairs, (at + flow.to / 4) / 2, joined(to, serial), after);
     return true;
   }
+}
+
+function nothing(): Moves {
+  return { frontends: new Map(), ended: new Map() };
 }
 
 function isValid(word: bigint): boolean {

@@ -2,10 +2,12 @@
 import type { Change } from '../../../forwarding/change.ts';
 import type { Entry } from '../../../forwarding/table.ts';
 import type { IpAddress } from '../../../resources/address.ts';
+import { readAddress } from './address-words.ts';
 import { Ahead, ahead } from './ahead.ts';
 import type { Entries } from './entries.ts';
 import type { Parts } from './parts.ts';
 
+const address = new Int32Array(4);
 const none: ReadonlySet<IpAddress> = new Set();
 /** So many entries without a pause; a multiple of `ahead`. */
 const turn = 512;
@@ -56,6 +58,16 @@ export function* changeSteps(parts: Parts, entries: Entries, change: Change): Ge
     yield;
   }
   yield* ways.conclude();
+  keepBack(parts, change);
+}
+
+/** Flows that come to another ring with the change and end by it, although a member of that has their machine's address. */
+function keepBack({ backends, flowMoves, rings }: Parts, { ending }: Change): void {
+  for (const each of ending) {
+    if (each.kind !== 'ring-member' || each.udpOnly || each.from === undefined) continue;
+    const machine = backends.indexOf(readAddress(each.backend, address));
+    if (machine >= 0) flowMoves.end(rings.indexOf(each.ring), machine);
+  }
 }
 
 /** Leaves the ways back of entries, and tells their places. */
@@ -74,7 +86,7 @@ function* left(entries: Entries, fetch: Ahead, list: readonly Entry[]): Generato
 
 /**
  * Machines whose flows through a ring end, by the ring's number. UDP flows alone end by the member's state; those that come to
- * the ring with the change find no member there, or one that has drained.
+ * the ring with the change end while they are moved.
  */
 function membersEnding({ ending }: Change): ReadonlyMap<number, ReadonlySet<IpAddress>> {
   const ended = new Map<number, Set<IpAddress>>();
