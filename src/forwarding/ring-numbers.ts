@@ -99,6 +99,7 @@ class FreeNumbers {
     else groups.add(group);
   }
 }
+
 /** Rings without a number yet, and the number that each takes over. */
 function* inheritances(
   numbers: RingNumbers,
