@@ -207,6 +207,14 @@ describe('queues', () => {
     expect(judge(with_(2, 2, 'virtio_net'), 4)[0]?.[3]).toMatch(/queue pairs: 8 .*queues=8.*queues='8'/);
   });
 
+  it('of virtio are told apart from those that XDP has been given, which the driver counts among them', () => {
+    const sending = (sendQueues: number) => ({ ...with_(4, 4, 'virtio_net'), sendQueues });
+    expect(judge(sending(2), 2)).toEqual([]);
+    expect(judge(sending(4), 2)).toEqual([
+      ['XDP_QUEUES_SHARED', 'eth0', 'warning', 'ethtool -L eth0 combined 2'],
+    ]);
+  });
+
   it('of virtio are not changed while a program is attached', () => {
     const at = (mode: 'native' | 'generic') => ({
       ...with_(6, 6, 'virtio_net'),

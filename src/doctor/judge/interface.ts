@@ -79,6 +79,8 @@ export interface Interface {
   readonly deduced?: { readonly sends: boolean; readonly doubt?: string };
   readonly offloads?: Offloads;
   readonly channels?: Channels;
+  /** By which the kernel's stack sends: of virtio_net's pairs those that it has not set aside for XDP. Absent elsewhere. */
+  readonly sendQueues?: number;
   /** Absent for all but veth, and where it is out of reach. */
   readonly peer?: Peer;
 }

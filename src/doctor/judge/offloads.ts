@@ -72,7 +72,7 @@ export function judgeQueues(one: Interface, cpus: Cpus, xdp: boolean): readonly 
   if (most === 0) return [];
   const useful = Math.min(cpus.online, most);
   const sharing = xdp && driver === 'virtio_net';
-  const checks = sharing ? judgeSendQueues(one, now, most, cpus) : [];
+  const checks = sharing ? judgeSendQueues(one, one.sendQueues ?? now, most, cpus) : [];
   // More would take the send queues of XDP away.
   const enough = now >= useful || checks.some(({ status }) => status !== 'ok');
   if (enough || (sharing && useful + cpus.possible > most)) {

@@ -1,4 +1,5 @@
 // The host's interfaces: from ip(8), the drivers, and the network namespaces of veth peers.
+import { sendQueuesOf } from '../../dataplane/xdp/kernel/interface.ts';
 import type { XdpFeatures } from '../../dataplane/xdp/network/model.ts';
 import { openNetworkReader } from '../../dataplane/xdp/network/read.ts';
 import type { Interface, Peer } from '../judge/interface.ts';
@@ -29,6 +30,7 @@ export async function readInterfaces(libc: Libc | undefined): Promise<readonly I
     const xdp = features?.get(ifindex);
     const known = deduced?.get(ifindex);
     const driver: DriverFacts = libc === undefined ? { driver: '' } : askDriver(libc, name);
+    const sendQueues = driver.driver === 'virtio_net' ? sendQueuesOf(name) : undefined;
     const peer = kind === 'veth' ? await readPeer(libc, link, links, names) : undefined;
     interfaces.push({
       ...driver,
@@ -46,6 +48,7 @@ export async function readInterfaces(libc: Libc | undefined): Promise<readonly I
         (value) => value === 1,
       ),
       ...(program === undefined ? {} : { program }),
+      ...(sendQueues === undefined ? {} : { sendQueues }),
       ...(xdp === undefined ? {} : { xdp }),
       ...(known === undefined ? {} : { deduced: known }),
       ...(peer === undefined ? {} : { peer }),

@@ -1,5 +1,5 @@
 // What the kernel says about a network interface: its name, its driver, and the XDP program on it.
-import { closeSync } from 'node:fs';
+import { closeSync, readdirSync } from 'node:fs';
 import { attribute, attributes, nativeU32, readU32, requestOf } from '../../netlink/netlink.ts';
 import { askRoute } from './ask-route.ts';
 import { koffi, memory } from './foreign.ts';
@@ -37,16 +37,38 @@ export function mergesReceived(name: string): boolean | undefined {
 
 /** Pairs of a receive and a send queue. */
 export interface QueuePairs {
+  /** Without those that the driver has set aside for XDP to send by. */
   readonly now: number;
   readonly most: number;
 }
 
-/** Undefined where the driver has none, or does not tell. */
+/** Undefined where the driver has none, or it is not told. */
 export function queuePairsOf(name: string): QueuePairs | undefined {
-  // struct ethtool_channels: the command, then the most of each of four kinds, combined ones last, and how many there are.
-  const channels = askEthtool(name, 0x3c, 36);
-  const most = channels?.readUInt32LE(16) ?? 0;
-  return channels === undefined || most === 0 ? undefined : { now: channels.readUInt32LE(32), most };
+  // struct ethtool_channels: the command, then the most of each of four kinds, combined ones last, and how many there are:
+  // while a program is on it, virtio_net counts those for XDP among them, so they are counted elsewhere.
+  const most = askEthtool(name, 0x3c, 36)?.readUInt32LE(16) ?? 0;
+  const now = most === 0 ? undefined : sendQueuesOf(name);
+  return now === undefined ? undefined : { now, most };
+}
+
+/** By how many queues the kernel's stack sends; undefined where it is not told. */
+export function sendQueuesOf(name: string): number | undefined {
+  const [close, context, create, mount] = [1, 0, 6, 1];
+  // A mount of our own, at no path: /sys may show the interfaces of another network namespace.
+  const files = libc().openFileSystem(430, 'sysfs', close);
+  if (files < 0) return undefined;
+  const configured = libc().configureFileSystem(431, files, create, null, null, context);
+  const root = configured < 0 ? -1 : libc().mountFileSystem(432, files, mount, 0);
+  closeSync(files);
+  if (root < 0) return undefined;
+  try {
+    const queues = readdirSync(`/proc/self/fd/${root}/class/net/${name}/queues`);
+    return queues.filter((queue) => queue.startsWith('tx-')).length;
+  } catch {
+    return undefined;
+  } finally {
+    closeSync(root);
+  }
 }
 
 /** One question of linux/ethtool.h that is allowed to everybody; undefined where the driver does not answer. */

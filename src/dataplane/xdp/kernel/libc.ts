@@ -9,6 +9,14 @@ export interface Libc {
   readonly mount: Foreign<
     (source: string, target: string, type: string, flags: number, options: string) => number
   >;
+  /** fsopen(2), fsconfig(2) and fsmount(2), which glibc has by name since 2.36. */
+  readonly openFileSystem: Foreign<(call: 430, type: string, flags: number) => number>;
+  readonly configureFileSystem: Foreign<
+    (call: 431, context: number, command: number, key: null, value: null, more: number) => number
+  >;
+  readonly mountFileSystem: Foreign<
+    (call: 432, context: number, flags: number, attributes: number) => number
+  >;
   readonly duplicate: Foreign<(file: number, command: number, least: number) => number>;
   readonly lock: Foreign<(file: number, operation: number) => number>;
   readonly socket: Foreign<(family: number, type: number, protocol: number) => number>;
@@ -42,6 +50,13 @@ function load(): Libc {
     mount: library.func(
       'int mount(const char *, const char *, const char *, unsigned long, const char *)',
     ) as Libc['mount'],
+    openFileSystem: library.func('long syscall(long, const char *, unsigned int)') as Libc['openFileSystem'],
+    configureFileSystem: library.func(
+      'long syscall(long, int, unsigned int, const char *, const void *, int)',
+    ) as Libc['configureFileSystem'],
+    mountFileSystem: library.func(
+      'long syscall(long, int, unsigned int, unsigned int)',
+    ) as Libc['mountFileSystem'],
     duplicate: library.func('int fcntl(int, int, int)') as Libc['duplicate'],
     lock: library.func('int flock(int, int)') as Libc['lock'],
     socket: library.func('int socket(int, int, int)') as Libc['socket'],
