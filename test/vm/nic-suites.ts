@@ -27,7 +27,7 @@ function otherCards(drivers: readonly string[]): readonly string[] {
 
 export const nicSuites: readonly Suite[] = [
   suite('virtio', ['driver-mode', 'life'], { nics: 4 }),
-  suite('queues', ['queues'], { nics: 4, queues: 4, cpus: 2 }),
+  suite('queues', ['queues'], { nics: 4, queues: 3, cpus: 2 }),
   suite('offloads', ['offloads'], {
     nics: 4,
     queues: 4,

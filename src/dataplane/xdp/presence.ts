@@ -33,7 +33,7 @@ export interface PresenceOptions {
 type Findings = Refusal['findings'];
 
 /** An interface that is better without the program; no reason not to run on the others. */
-const leftToNftables = 'XDP_CHECKSUMS_UNFINISHED';
+const leftToNftables = new Set(['XDP_CHECKSUMS_UNFINISHED', 'XDP_QUEUES_EXCEEDED']);
 
 export class Presence {
   readonly #options: PresenceOptions;
@@ -89,7 +89,7 @@ export class Presence {
     presence = new Presence(options, network);
     try {
       if (!lenient) mustChoose(network.network, options.interfaces);
-      const refused = (await presence.ensure()).filter(({ code }) => code !== leftToNftables);
+      const refused = (await presence.ensure()).filter(({ code }) => !leftToNftables.has(code));
       if (refused.length > 0 && !lenient) throw new DataPlaneUnavailable(refused);
       return presence;
     } catch (error) {

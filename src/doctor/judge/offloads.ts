@@ -88,7 +88,9 @@ function judgeSendQueues(one: Interface, now: number, most: number, { possible }
   const code = 'XDP_QUEUES_SHARED';
   if (now + possible <= most)
     return [fine(code, name, `${now} queue pairs in use and ${possible} for XDP, of ${most}`)];
-  const message = `${now} in use for receiving and one for each of ${possible} CPUs make more than its ${most} queue pairs`;
+  // With more than CPUs the driver would send by queues that it does not have: see `attach`.
+  const left = now > possible ? ', so nftables alone forwards what comes in by it' : '';
+  const message = `${now} in use for receiving and one for each of ${possible} CPUs make more than its ${most} queue pairs${left}`;
   const remedy =
     most > possible
       ? setQueues(one, `combined ${most - possible}`)

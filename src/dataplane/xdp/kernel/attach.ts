@@ -6,7 +6,7 @@ import { describeProgram } from './describe.ts';
 import { detach } from './detach.ts';
 import { isHere } from './detach-moved.ts';
 import { memory } from './foreign.ts';
-import { interfaceName, xdpState } from './interface.ts';
+import { driverOf, interfaceName, type QueuePairs, queuePairsOf, xdpState } from './interface.ts';
 import { checked, errnos, errnoText, KernelError } from './kernel-error.ts';
 import { libbpf } from './library.ts';
 import { withLog } from './log.ts';
@@ -30,7 +30,8 @@ const replaceExpected = 4;
  *
  * Runs on the calling thread, whose network namespace is meant. A driver may take its time (its rings are set up anew),
  * up to a second. Throws `DataPlaneUnavailable`: XDP_FOREIGN_PROGRAM if another program is there, which stays;
- * XDP_ATTACH_REFUSED; XDP_CHECKSUMS_UNFINISHED, where nftables had better do it; XDP_INTERFACE_MISSING.
+ * XDP_ATTACH_REFUSED; XDP_CHECKSUMS_UNFINISHED and XDP_QUEUES_EXCEEDED, where nftables had better do it;
+ * XDP_INTERFACE_MISSING.
  */
 export function attach(directory: PinDirectory, program: LoadedProgram, ifindex: number): void {
   const link = pinnedLinks(directory).find((each) => each.ifindex === ifindex);
@@ -99,6 +100,7 @@ function replace(link: PinnedLink, program: LoadedProgram, wanted?: string): voi
 function create({ links, reasons }: PinDirectory, program: LoadedProgram, ifindex: number): void {
   const name = mustBeNamed(ifindex);
   mustBeFree(name, ifindex);
+  mustHaveSendQueues(name);
   const attempts = [
     { program: plain, mode: flags.native },
     ...(program.programs.has(frags) ? [{ program: frags, mode: flags.native }] : []),
@@ -125,6 +127,26 @@ function create({ links, reasons }: PinDirectory, program: LoadedProgram, ifinde
     `no XDP program can run on ${name}: ${refusals.at(-1)}; in native mode: ${refusals.at(0)}`,
     'leave this interface out of those that XDP runs on',
   );
+}
+
+/**
+ * virtio_net takes a queue for each CPU behind those in use, or shares them where there are not so many. Where more are in use
+ * than there are CPUs it forgets the latter, sends by queues that it does not have, and the kernel crashes (Linux 6.1, 6.12).
+ */
+function mustHaveSendQueues(name: string): void {
+  const pairs = driverOf(name) === 'virtio_net' ? queuePairsOf(name) : undefined;
+  const cpus = libbpf().possibleCpus();
+  if (pairs === undefined || !exceedsQueues(pairs, cpus)) return;
+  const { now, most } = pairs;
+  throw unavailable(
+    'XDP_QUEUES_EXCEEDED',
+    `${now} queue pairs in use are more than ${cpus} CPUs, and both together more than its ${most}: virtio_net would send by queues that it does not have, so nftables alone forwards what comes in by ${name}`,
+    `ethtool -L ${name} combined ${most - cpus}`,
+  );
+}
+
+export function exceedsQueues({ now, most }: QueuePairs, cpus: number): boolean {
+  return now > cpus && now + cpus > most;
 }
 
 /**

@@ -42,13 +42,14 @@ export interface QueuePairs {
   readonly most: number;
 }
 
-/** Undefined where the driver has none, or it is not told. */
+/** Undefined where the driver has none, or does not tell. */
 export function queuePairsOf(name: string): QueuePairs | undefined {
-  // struct ethtool_channels: the command, then the most of each of four kinds, combined ones last, and how many there are:
-  // while a program is on it, virtio_net counts those for XDP among them, so they are counted elsewhere.
-  const most = askEthtool(name, 0x3c, 36)?.readUInt32LE(16) ?? 0;
-  const now = most === 0 ? undefined : sendQueuesOf(name);
-  return now === undefined ? undefined : { now, most };
+  // struct ethtool_channels: the command, then the most of each of four kinds, combined ones last, and how many there are.
+  const channels = askEthtool(name, 0x3c, 36);
+  const most = channels?.readUInt32LE(16) ?? 0;
+  if (channels === undefined || most === 0) return undefined;
+  // While a program is on it, virtio_net counts those for XDP among them.
+  return { now: sendQueuesOf(name) ?? channels.readUInt32LE(32), most };
 }
 
 /** By how many queues the kernel's stack sends; undefined where it is not told. */
