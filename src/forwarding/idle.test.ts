@@ -108,6 +108,23 @@ describe('a drain period', () => {
     expect(after.loadBalancers.get('web')?.rings.get('pool/~2000')).toBe(rings?.get('pool/~2000'));
   });
 
+  it('of one of several rules makes a ring whose flows are told by the same group, although the pool has several', () => {
+    const older = emptyTable([
+      ['web/pool', 192],
+      ['web/pool/~1000', 320],
+    ]);
+    const before = next(older, declared(undefined, 1_000, 1_000));
+    const after = next(before, declared(undefined, 1_000, 2_000));
+    expect(after.ringNumbers.get('web/pool/~2000')).toBe(321);
+    const ofOther = next(before, declared(undefined, 2_000, 1_000));
+    expect(diff(before, ofOther).ending).toEqual([]);
+    const fromFirst = next(
+      next(older, declared(undefined, undefined, 1_000)),
+      declared(undefined, 2_000, 1_000),
+    );
+    expect(fromFirst.ringNumbers.get('web/pool/~2000')).toBe(193);
+  });
+
   it('of one of several rules of a pool moves no flow, and ends those that would have ended with it', () => {
     const ended = new Map([['b', { since: 0, ended: [1_000] }]]);
     const one = { address: '203.0.113.1', transport: 'tcp', port: 80 };

@@ -41,7 +41,7 @@ function poolOfKey(key: string): string {
 
 /**
  * With a number for each ring that has come into use: that of the ring which its rules used before, if nobody does any
- * more, so that no ring is written anew because a probe has another name; the lowest free one of the pool otherwise.
+ * more, so that no ring is written anew because a probe has another name; otherwise one of the same group, or else of the pool.
  */
 export function assignRingNumbers(
   numbers: RingNumbers,
@@ -50,18 +50,24 @@ export function assignRingNumbers(
 ): RingNumbers {
   const wanting = new Set<string>();
   const inherited = new Map<string, number>();
+  /** Groups that flows come from. */
+  const near = new Map<string, number>();
   for (const loadBalancer of loadBalancers) {
     if (loadBalancer === undefined) continue;
     for (const rule of loadBalancer.loadBalancingRules) {
       const key = ringKey(loadBalancer.name, ringName(rule));
       if (!numbers.has(key)) wanting.add(key);
     }
-    for (const [key, number] of inheritances(numbers, loadBalancer, before)) inherited.set(key, number);
+    for (const { key, number, isFree } of numbersBefore(numbers, loadBalancer, before)) {
+      if (isFree) inherited.set(key, number);
+      else if (!near.has(key)) near.set(key, groupOf(number));
+    }
   }
   if (wanting.size === 0) return numbers;
   const free = new FreeNumbers(numbers);
   return numbers.withMutations((assigned) => {
-    for (const key of wanting) assigned.set(key, inherited.get(key) ?? free.take(poolOfKey(key)));
+    for (const key of wanting)
+      assigned.set(key, inherited.get(key) ?? free.take(poolOfKey(key), near.get(key)));
   });
 }
 
@@ -78,8 +84,10 @@ class FreeNumbers {
     }
   }
 
-  take(pool: string): number {
-    for (const group of this.#groups.get(pool) ?? []) {
+  /** The lowest free one of the pool, if possible of the group `near`. */
+  take(pool: string, near?: number): number {
+    const groups = this.#groups.get(pool) ?? [];
+    for (const group of near === undefined ? groups : [near, ...groups]) {
       for (let place = 0; place < ringsOfGroup; place += 1) {
         const number = ringNumber(group, place);
         if (this.#taken.has(number)) continue;
@@ -100,12 +108,12 @@ class FreeNumbers {
   }
 }
 
-/** Rings without a number yet, and the number that each takes over. */
-function* inheritances(
+/** Rings without a number yet, and the number that their rules came by, which is theirs if it is free. */
+function* numbersBefore(
   numbers: RingNumbers,
   loadBalancer: LoadBalancer,
   before: Compiled,
-): Generator<[string, number]> {
+): Generator<{ readonly key: string; readonly number: number; readonly isFree: boolean }> {
   const { name, loadBalancingRules } = loadBalancer;
   const earlier = before.get(name)?.source?.loadBalancer.loadBalancingRules;
   if (earlier === undefined || earlier === loadBalancingRules) return;
@@ -117,9 +125,10 @@ function* inheritances(
     if (numbers.has(key) || was === undefined || was.backendPool !== rule.backendPool) continue;
     if ((was.flow.floating === undefined) !== (rule.flow.floating === undefined)) continue;
     const number = numbers.get(ringKey(name, ringName(was)));
-    if (number === undefined || given.has(ringName(was))) continue;
+    if (number === undefined) continue;
+    const isFree = !given.has(ringName(was));
     given.add(ringName(was));
-    yield [key, number];
+    yield { key, number, isFree };
   }
 }
 
