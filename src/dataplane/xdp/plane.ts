@@ -127,8 +127,10 @@ export class XdpDataPlane implements DataPlane {
   load(table: ForwardingTable, stamp: Stamp): Promise<void> {
     return this.#inTurn(async () => {
       await this.#stagedToLoad(table);
-      await this.#writeTunnels(firstMachines(table));
-      await this.#unlessRefused(() => this.#nftables.load(table, stamp));
+      await this.#unlessRefused(async () => {
+        await this.#writeTunnels(firstMachines(table));
+        await this.#nftables.load(table, stamp);
+      });
       await this.#publish(stamp);
       await this.#appear();
     });
@@ -138,10 +140,13 @@ export class XdpDataPlane implements DataPlane {
     return this.#inTurn(async () => {
       this.#open();
       await this.#stagedToCommit(change);
-      await this.#writeTunnels(firstMachinesOf(change), 'missing');
-      // While their members are still known; those whose members drain get no new ones.
-      const draining = await this.#tending.draining(this.#loaded(), change);
-      await this.#unlessRefused(() => this.#nftables.commit(change, stamp));
+      const draining = await this.#unlessRefused(async () => {
+        await this.#writeTunnels(firstMachinesOf(change), 'missing');
+        // While their members are still known; those whose members drain get no new ones.
+        const found = await this.#tending.draining(this.#loaded(), change);
+        await this.#nftables.commit(change, stamp);
+        return found;
+      });
       await this.#publish(stamp);
       // The change stands, and has cut them already.
       await this.#tending.end(draining);
@@ -272,9 +277,9 @@ export class XdpDataPlane implements DataPlane {
   }
 
   /** Takes back what is staged when the other half does not go along. */
-  async #unlessRefused(work: () => Promise<void>): Promise<void> {
+  async #unlessRefused<T>(work: () => Promise<T>): Promise<T> {
     try {
-      await work();
+      return await work();
     } catch (error) {
       this.#loaded().image.abort();
       throw error;
