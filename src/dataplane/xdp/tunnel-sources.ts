@@ -1,5 +1,6 @@
 // Where packets within others come from: an address of this host for each family, towards the first machine that gets some.
-// A frontend's would not do: the machine holds that itself, and takes nothing from its own address.
+// A frontend's would not do: the machine holds that itself, and takes nothing from its own address. Where the host has no other
+// on the way there, or prefers a frontend's, its route to the machines has to say `src`: that is not looked at here.
 import { createSocket } from 'node:dgram';
 import type { Change } from '../../forwarding/change.ts';
 import type { CompiledRule, Entry, ForwardingTable, Ring } from '../../forwarding/table.ts';
