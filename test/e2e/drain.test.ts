@@ -8,7 +8,7 @@ import { adminState, type Family, front, members, webAndDns } from './support/de
 import { resetsAt, until } from './support/endings.ts';
 import { Flows, reachAll } from './support/flows.ts';
 import { connect, listLoadBalancers, put } from './support/gateway.ts';
-import { listHealth } from './support/health.ts';
+import { listHealth, probe } from './support/health.ts';
 import { upLab } from './support/lab.ts';
 import { machines } from './support/outcomes.ts';
 
@@ -34,26 +34,34 @@ beforeEach(async () => {
   });
 });
 
-/** Rules on ports 80 and 53 drain for so long, the one on port 81 as long as flows last; without a period all do. */
-function declaration(family: Family, period?: number): Message<'LoadBalancer'> {
+/**
+ * Rules on ports 80 and 53 drain for so long, the one on port 81 as long as flows last; without a period all do. With `probed`
+ * those on ports 80 and 53 have a probe.
+ */
+function declaration(family: Family, period?: number, probed = false): Message<'LoadBalancer'> {
   const [web] = webAndDns;
   return {
     name: 'web',
     frontends: [{ name: 'front', address: front[family] }],
     backendPools: [{ name: 'vms', members: members([1, 2, 3], family) }],
+    ...(probed && { probes: [probe('alive')] }),
     loadBalancingRules: [
-      ...webAndDns.map((rule) => ({ ...rule, ...(period && { drainPeriod: { seconds: period } }) })),
+      ...webAndDns.map((rule) => ({
+        ...rule,
+        ...(period && { drainPeriod: { seconds: period } }),
+        ...(probed && { probe: 'alive' }),
+      })),
       { ...web, name: 'ever', frontendPort: 81 },
     ],
   };
 }
 
 /** The same while `b2` drains. */
-function draining(family: Family, period?: number): Message<'LoadBalancer'> {
+function draining(family: Family, period?: number, probed = false): Message<'LoadBalancer'> {
   const list = members([1, 2, 3], family).map((member) =>
     member.id === 'b2' ? { ...member, adminState: adminState.drain } : member,
   );
-  return { ...declaration(family, period), backendPools: [{ name: 'vms', members: list }] };
+  return { ...declaration(family, period, probed), backendPools: [{ name: 'vms', members: list }] };
 }
 
 async function setState(name: string, family: Family, state: keyof typeof adminState): Promise<void> {
@@ -127,7 +135,7 @@ describe.each([4, 6] as const)('IPv%i', (family) => {
     expect(await newFlows(here)).toEqual(new Set(['b1', 'b2', 'b3']));
   });
 
-  it('2: a period that some rules of a pool get, change or lose ends no flow that would not have ended by it', async () => {
+  it('2: a period or probe that some rules of a pool get, change or lose ends no flow that would not have ended by it', async () => {
     await put(client, declaration(family));
     await using flows = await Flows.start(lab);
     const { connection, sender } = await reachAll(flows, here);
@@ -142,8 +150,9 @@ describe.each([4, 6] as const)('IPv%i', (family) => {
       expect(await flows.ask(lasting)).toBe('b2');
     };
     await goOn();
-    for (const period of [600, 500, undefined, 600]) {
-      await put(client, draining(family, period));
+    const declared = [[600], [500], [], [600, true], [undefined, true], [600]] as const;
+    for (const [period, probed] of declared) {
+      await put(client, draining(family, period, probed));
       await goOn();
     }
 
