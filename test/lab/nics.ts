@@ -9,7 +9,7 @@ export interface WireEnd {
   readonly node: Node;
   /** Of the interface. */
   readonly name: string;
-  /** Default: the card's own, or any. */
+  /** Of a veth; default: any. A card keeps its own: vmxnet3 takes that again when a program is put on it. */
   readonly mac?: string;
 }
 
@@ -62,7 +62,7 @@ export async function joinWires(
   await batch(
     pairs.flatMap((pair, index) => {
       const wire = wires[index];
-      return wire === undefined ? [] : [...card(lab, pair[0], wire[0]), ...card(lab, pair[1], wire[1])];
+      return wire === undefined ? [] : [card(lab, pair[0], wire[0]), card(lab, pair[1], wire[1])];
     }),
   );
   await batch(
@@ -77,9 +77,6 @@ function vethEnd(lab: string, { node, name, mac }: WireEnd): string {
   return `name ${name} ${mac === undefined ? '' : `address ${mac} `}netns ${namespaceOf(lab, node)}`;
 }
 
-function card(lab: string, current: string, { node, name, mac }: WireEnd): readonly string[] {
-  return [
-    ...(mac === undefined ? [] : [`link set ${current} address ${mac}`]),
-    `link set ${current} netns ${namespaceOf(lab, node)} name ${name}`,
-  ];
+function card(lab: string, current: string, { node, name }: WireEnd): string {
+  return `link set ${current} netns ${namespaceOf(lab, node)} name ${name}`;
 }
