@@ -245,9 +245,13 @@ def send(key, address, port):
                 flags = 0
                 # Whatever has come, so that on a slow machine no old answers queue up.
                 while True:
-                    name = json.loads(s.recv(2048, flags))[0]
-                    state['answers'][name] = state['answers'].get(name, 0) + 1
+                    answer, peer = s.recvfrom(2048, flags)
                     flags = socket.MSG_DONTWAIT
+                    # What a machine says late, when its flow has ended, comes untranslated and is no answer.
+                    if peer[:2] != (address, port):
+                        continue
+                    name = json.loads(answer)[0]
+                    state['answers'][name] = state['answers'].get(name, 0) + 1
             except OSError:
                 pass
             time.sleep(0.002)
