@@ -158,7 +158,9 @@ describe('packets of an established flow', () => {
       await lab.client.ask('flow', 1450).catch(() => {});
       expect(await lab.client.noted()).toEqual([error]);
       // Now that the client knows, it sends fragments.
-      await expect.poll(() => lab.client.ask('flow', 1450).catch(String)).toMatchObject({ length: 1450 });
+      await expect
+        .poll(() => lab.client.ask('flow', 1450).catch(String), { timeout: 60_000 })
+        .toMatchObject({ length: 1450 });
       expect((await flowsTo(entry.endpoint))[0]?.fast).toBe(true);
       await lab.client.close('flow');
     }
