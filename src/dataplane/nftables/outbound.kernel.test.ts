@@ -195,8 +195,10 @@ describe.each(families)('outbound flows, $name', (family) => {
     await host(1).send('early', client, 5_999);
     await pause(50);
     await commit(...blocks(family, 1).map((after) => ({ after })));
+    // Of connections that were cut before, their ends send once more what was not acknowledged: flows as well.
+    const early = async () => (await outwards()).filter(({ peer }) => peer.port === 5_999);
     await expect
-      .poll(async () => (await outwards()).map((flow) => flow.frontend.address))
+      .poll(async () => (await early()).map((flow) => flow.frontend.address))
       .toEqual([address(front)]);
     await host(1).rest();
   });
