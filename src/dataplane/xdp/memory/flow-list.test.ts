@@ -81,6 +81,18 @@ test('leaves out what is over, what is no flow of a frontend, and what a packet 
   expect(await listed(memory, 2)).toEqual(['0 established', '1 established', 'more']);
 });
 
+test('a packet that comes meanwhile does not make its flow an old one', async () => {
+  const { memory, reader } = await world();
+  const udp = { kind: flowKind.nat, port: 53, protocol: 17, machine: '10.0.0.3' };
+  for (const place of [0, 1]) noteFlow(memory, reader, place, udp);
+  const wanted = () => {
+    noteFlow(memory, reader, 1, { ...udp, age: -1 });
+    return true;
+  };
+  const { flows } = await listFlows(memory, { wanted, most: 9 });
+  expect(flows.map(({ peer }) => peer.port)).toEqual([40_000, 40_001]);
+});
+
 test('flows of a member that goes are gone with the commit, and those of the others stay', async () => {
   const { memory, image, reader, ring } = await world();
   noteFlow(memory, reader, 0, { machine: '10.0.0.1' });

@@ -89,7 +89,7 @@ function liveAt(
   const transport = protocols[content.getUint8(flow.protocol)];
   const kind = content.getUint8(flow.kind);
   if (transport === undefined || (kind !== flowKind.nat && kind !== flowKind.balanced)) return undefined;
-  const state = stateOf(low >>> 24, transport, (now - low) & flowTime);
+  const state = stateOf(low >>> 24, transport, ageOf(now, low));
   if (state === undefined) return undefined;
   const epoch = new DataView(memory.control.buffer).getUint32(control.epoch, true);
   const place = content.getUint32(flow.frontend, true);
@@ -117,6 +117,12 @@ function liveAt(
     packets: 0,
     bytes: 0,
   };
+}
+
+/** Since a flow was last seen; 0 where a packet has come since `now` was found. */
+function ageOf(now: number, low: number): number {
+  const age = (now - low) & flowTime;
+  return age < flowTime / 2 ? age : 0;
 }
 
 /** Undefined where it is over. */
