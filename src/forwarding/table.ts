@@ -97,7 +97,7 @@ export interface OutboundEntry {
 export interface CompiledLoadBalancer {
   /** By rule name prefixed with its kind (`nat/NAME`, `lb/NAME`); inside by `endpointKey`. */
   readonly rules: ReadonlyMap<string, CompiledRule>;
-  /** By `ringName`: only pools that a load-balancing rule uses, one ring for each probe that its rules name. */
+  /** By `ringName`: only pools that a load-balancing rule uses, one ring for all its rules that agree, see there. */
   readonly rings: ReadonlyMap<string, Ring>;
   /** By name of the rule, as in `rules`. */
   readonly limits: ReadonlyMap<string, FlowLimit>;
