@@ -103,7 +103,7 @@ describe.each(families)('IPv$family', ({ front, machine, machines }) => {
     expect((await timeouts(front, 500)).filter((each) => each > 1_000)).toHaveLength(2);
     await plane.load(table([before]), stamp());
     const socket = await openNetlinkSocket();
-    expect([...readShape(socket).timeouts]).toEqual([]);
+    expect([...readShape(socket).chains]).toEqual([]);
     socket.close();
     for (const key of ['old', 'new', 'later']) await lab.client.close(key);
   });

@@ -23,11 +23,11 @@ import {
   isFloatingSet,
   tableOfFloatingSet,
 } from './floating-table.ts';
-import { passingSets } from './limit-chains.ts';
+import { isRangeSet, passingSets } from './limit-chains.ts';
+import { isOnDemand } from './on-demand.ts';
 import { shapeVersion } from './shape-version.ts';
 import { ruleCount, setDefinitions, tableName } from './skeleton.ts';
 import { type KernelStamp, readStamp } from './stamp.ts';
-import { timeoutPrefix } from './timeouts.ts';
 
 const subsystem = 10 << 8;
 const message = {
@@ -52,8 +52,8 @@ export interface Shape {
   readonly stamp?: KernelStamp;
   /** Elements by set name; empty on older kernels, which do not tell (NFTA_SET_COUNT). */
   readonly elements: ReadonlyMap<string, number>;
-  /** Chains that give flows their idle timeout, besides the usual one. */
-  readonly timeouts: ReadonlySet<string>;
+  /** Chains that were made on demand. */
+  readonly chains: ReadonlySet<string>;
 }
 
 /** Packets and bytes of one element. */
@@ -74,15 +74,14 @@ export function readGeneration(socket: NetlinkSocket): number {
 export function readShape(socket: NetlinkSocket): Shape {
   const table = attribute(1, text(tableName));
   const elements = new Map<string, number>();
-  const timeouts = new Set<string>();
+  const chains = new Set<string>();
   let tableFlags = 0;
   try {
     ask(socket, message.getTable, flags.ack, [table], ({ body }) => {
       tableFlags = attributes(body).get(2)?.readUInt32BE() ?? 0;
     });
   } catch (error) {
-    if (error instanceof NetlinkError && error.errno === ENOENT)
-      return { kind: 'absent', elements, timeouts };
+    if (error instanceof NetlinkError && error.errno === ENOENT) return { kind: 'absent', elements, chains };
     throw error;
   }
   const sets = new Set<string>();
@@ -97,31 +96,33 @@ export function readShape(socket: NetlinkSocket): Shape {
   let rules = 0;
   ask(socket, message.getRule, flags.dump, [table], ({ body }) => {
     const chain = name0(attributes(body).get(2));
-    if (chain.startsWith(timeoutPrefix)) timeouts.add(chain);
+    if (isOnDemand(chain)) chains.add(chain);
     else rules += 1;
   });
   // A table with a flag is not ours: NFT_TABLE_F_DORMANT would switch all of it off.
   const complete =
     tableFlags === 0 && rules === ruleCount && setDefinitions.every(({ name }) => sets.has(name));
-  if (!complete) return { kind: 'other', elements, timeouts };
+  if (!complete) return { kind: 'other', elements, chains };
   const stamp = readKernelStamp(socket);
-  return { kind: 'current', elements, timeouts, ...(stamp && { stamp }) };
+  return { kind: 'current', elements, chains, ...(stamp && { stamp }) };
 }
 
 /**
  * Elements by set name, listed and counted, for kernels that do not tell; undefined where there are more than `most` in all.
- * The table must exist, and those for floating addresses where they are asked for. It has a socket of its own, because a
- * listing ends early only so.
+ * The table must exist, with `chains`, and the tables for floating addresses where they are asked for. It has a socket of its
+ * own, because a listing ends early only so.
  */
 export async function countElements(
   most: number,
   floating: boolean,
+  chains: ReadonlySet<string>,
 ): Promise<ReadonlyMap<string, number> | undefined> {
   const found = new Map<string, number>();
   let total = 0;
   const socket = await openNetlinkSocket();
   try {
-    for (const { name } of [...setDefinitions, ...(floating ? families.flatMap(floatingSets) : [])]) {
+    const defined = [...setDefinitions, ...(floating ? families.flatMap(floatingSets) : [])];
+    for (const name of [...defined.map((set) => set.name), ...[...chains].filter(isRangeSet)]) {
       if (passingSets.has(name)) continue;
       const sequence = socket.nextSequence();
       const type = subsystem | message.getSetElement;

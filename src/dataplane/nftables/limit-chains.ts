@@ -1,5 +1,6 @@
-// The constant chains and sets of limits. Only endpoints that have limits lead here, by their element of `idle4`: what new
+// The chains and sets of limits, constant but for those of ranges. Only endpoints that have limits lead here, by their element of `idle4`: what new
 // flows of others meet stays as it is.
+import type { FlowLimit } from '../../forwarding/flow-limits.ts';
 import type { Family } from '../../resources/address.ts';
 
 /** The chain that new flows to an endpoint with limits go through. */
@@ -12,18 +13,38 @@ export function limitedChain(family: Family): string {
  * with those that came before it (net/netfilter/nft_set_pipapo.c, nft_pipapo_remove): 1,000 of 10,000 took 15 s.
  */
 const rangeSets = 32;
+const rangePrefix = 'allowed';
 
-/** The set that holds the ranges of a limit. */
+/** The set that holds the ranges of a limit, and the chain of the same name that reads it. Both are made on demand. */
 export function rangeSet(family: Family, number: number): string {
-  return rangeSetAt(family, number % rangeSets);
+  return `${rangePrefix}${family}_${number % rangeSets}`;
 }
 
 export function isRangeSet(set: string): boolean {
-  return set.startsWith('allowed');
+  return set.startsWith(rangePrefix);
 }
 
-function rangeSetAt(family: Family, index: number): string {
-  return `allowed${family}_${index}`;
+/** Those that limits need. */
+export function* rangeSetsOf(limits: Iterable<FlowLimit>): Generator<string> {
+  for (const { family, number, allowed } of limits) if (allowed.length > 0) yield rangeSet(family, number);
+}
+
+export function rangeSetAddition(table: string, name: string): string {
+  const [address, ip] = name.startsWith(`${rangePrefix}4`) ? ['ipv4_addr', 'ip'] : ['ipv6_addr', 'ip6'];
+  return [
+    `add set inet ${table} ${name} { type classid . ${address}; flags interval; }`,
+    `add chain inet ${table} ${name}`,
+    `flush chain inet ${table} ${name}`,
+    `add rule inet ${table} ${name} meta priority . ${ip} saddr != @${name} goto refuse_client`,
+  ].join('; ');
+}
+
+export function rangeSetRemoval(table: string, name: string): string {
+  return [
+    `flush chain inet ${table} ${name}`,
+    `delete chain inet ${table} ${name}`,
+    `delete set inet ${table} ${name}`,
+  ].join('; ');
 }
 
 /** Sets whose elements the rules themselves add and the kernel takes away: their number says nothing. */
@@ -46,7 +67,7 @@ interface LimitSet {
 
 /** By the limit's number, which is kept in `meta priority` meanwhile: `classid` is the type of that. */
 export const limitSets: readonly LimitSet[] = [
-  { kind: 'set', name: 'restricted', type: 'classid', counted: false },
+  { kind: 'map', name: 'restricted', type: 'classid : verdict', counted: false },
   // The limits here only tell nft what an element may have; each has its own.
   {
     kind: 'set',
@@ -63,25 +84,10 @@ export const limitSets: readonly LimitSet[] = [
 ];
 
 /** `endpoint` and `anyPort` are the types of keys. */
-export function familyLimitSets(
-  family: Family,
-  address: string,
-  endpoint: string,
-  anyPort: string,
-): readonly LimitSet[] {
+export function familyLimitSets(family: Family, endpoint: string, anyPort: string): readonly LimitSet[] {
   return [
     { kind: 'map', name: `limit${family}`, type: `${endpoint} : classid`, counted: false },
     { kind: 'map', name: `limit_any${family}`, type: `${anyPort} : classid`, counted: false },
-    ...Array.from(
-      { length: rangeSets },
-      (_, index): LimitSet => ({
-        kind: 'set',
-        name: rangeSetAt(family, index),
-        type: `classid . ${address}`,
-        counted: false,
-        more: 'flags interval;',
-      }),
-    ),
   ];
 }
 
@@ -92,27 +98,21 @@ interface LimitChain {
 
 /**
  * `through` and `throughAny` are the keys of a flow's endpoint. `meta priority` is free until the slot of a balanced flow is
- * written there. The first chain leads to the others, one for each set of ranges.
+ * written there.
  */
-export function limitedRules(family: Family, through: string, throughAny: string): readonly LimitChain[] {
-  const ip = family === 4 ? 'ip' : 'ip6';
-  const sets = Array.from({ length: rangeSets }, (_, index) => rangeSetAt(family, index));
-  const toSet = sets.map((name, index) => `${index} : jump ${name}`).join(', ');
-  return [
-    {
-      name: limitedChain(family),
-      rules: [
-        `meta priority set ${throughAny} map @limit_any${family}`,
-        `meta l4proto { tcp, udp } meta priority set ${through} map @limit${family}`,
-        `meta priority @restricted meta priority & ${rangeSets - 1} vmap { ${toSet} }`,
-        'meta priority @rate goto refuse_rate',
-        'meta priority @full goto refuse_concurrent',
-        'meta priority @concurrent goto fill',
-        'meta priority set 0',
-      ],
-    },
-    ...sets.map((name) => ({ name, rules: [`meta priority . ${ip} saddr != @${name} goto refuse_client`] })),
-  ];
+export function limitedRules(family: Family, through: string, throughAny: string): LimitChain {
+  return {
+    name: limitedChain(family),
+    rules: [
+      `meta priority set ${throughAny} map @limit_any${family}`,
+      `meta l4proto { tcp, udp } meta priority set ${through} map @limit${family}`,
+      'meta priority vmap @restricted',
+      'meta priority @rate goto refuse_rate',
+      'meta priority @full goto refuse_concurrent',
+      'meta priority @concurrent goto fill',
+      'meta priority set 0',
+    ],
+  };
 }
 
 /** Before the chains that go here. The element counts; the second rule is for a limit that goes meanwhile. */

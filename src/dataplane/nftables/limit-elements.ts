@@ -44,8 +44,9 @@ function* rangeElements(
   ranges: Iterable<string> = allowed,
   restricts = allowed.length > 0,
 ): Generator<Element> {
-  if (restricts) yield { set: 'restricted', key: [number] };
-  for (const range of ranges) yield { set: rangeSet(family, number), key: [number, range] };
+  const set = rangeSet(family, number);
+  if (restricts) yield { set: 'restricted', key: [number], value: { jump: set } };
+  for (const range of ranges) yield { set, key: [number, range] };
 }
 
 function* rateElements({ number, newFlows }: FlowLimit): Generator<Element> {

@@ -4,6 +4,8 @@ import { describe, expect, it } from 'vitest';
 import type { FlowLimit } from '../../forwarding/flow-limits.ts';
 import type { Entry } from '../../forwarding/table.ts';
 import type { ClientRange } from '../../resources/client-range.ts';
+import { openNetlinkSocket } from '../netlink/socket.ts';
+import { readShape } from './kernel.ts';
 import type { NftablesDataPlane } from './plane.ts';
 import { gatewayUnderTest, pause } from './testing/gateway.ts';
 import { address, balanced, endpoint, nat, ring, table, unchanged } from './testing/tables.ts';
@@ -40,6 +42,16 @@ const none = { byClient: 0, byRate: 0, byConcurrency: 0 };
 
 async function refusals(plane: NftablesDataPlane, limit: FlowLimit) {
   return (await plane.refusals([limit])).get(limit);
+}
+
+/** Those that the kernel has on demand. */
+async function chains(): Promise<readonly string[]> {
+  const socket = await openNetlinkSocket();
+  try {
+    return [...readShape(socket).chains];
+  } finally {
+    socket.close();
+  }
 }
 
 /** Sends so many datagrams, each from a port of its own; gives how many were answered. */
@@ -148,6 +160,34 @@ describe.each(families)('IPv$family', ({ family, front, machine, clients, wider,
     );
     expect(await plane.verify()).toEqual({ kind: 'intact' });
     expect((await refusals(plane, limits[0] as FlowLimit))?.byClient).toBe(2);
+  });
+
+  it('have sets of ranges while rules ask for them, in whose absence clients are not asked who they are', async () => {
+    const { plane, stamp } = gateway;
+    const all = limit({ newFlows: { perSecond: 5, burst: 5 }, concurrentFlows: 5 });
+    await plane.load(table([entry], [], [], [all]), stamp());
+    expect(await chains()).toEqual([]);
+    const forbidding = limit({ ...all, allowed: ranges(nobody) });
+    await plane.commit({ ...unchanged, limits: [{ before: all, after: forbidding }] }, stamp());
+    expect(await chains()).toEqual([`allowed${family}_1`]);
+    expect(await answered(front, 500, 1)).toBe(0);
+    expect(await plane.verify()).toEqual({ kind: 'intact' });
+    // As after a restart of the agent, with others in another set.
+    const others = limit({ number: 2, allowed: ranges(clients) });
+    await plane.load(table([limited(entry, 2)], [], [], [others]), stamp());
+    expect(await chains()).toEqual([`allowed${family}_2`]);
+    expect(await answered(front, 500, 1)).toBe(1);
+    expect(await plane.verify()).toEqual({ kind: 'intact' });
+    await execa('nft', ['flush', 'chain', 'inet', 'penstock', `allowed${family}_2`]);
+    expect(await plane.verify()).toEqual({
+      kind: 'damaged',
+      detail: `chains were removed: allowed${family}_2`,
+    });
+    await plane.load(table([limited(entry, 2)], [], [], [others]), stamp());
+    expect(await answered(front, 500, 1)).toBe(1);
+    await plane.load(table([nat(at, machine, 8080)]), stamp());
+    expect(await chains()).toEqual([]);
+    expect(await plane.verify()).toEqual({ kind: 'intact' });
   });
 
   it('keep a burst and nothing more while the rate gives no more', async () => {

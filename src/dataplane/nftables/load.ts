@@ -3,9 +3,10 @@ import { type BulkFile, createBulkFile, runNft } from './bulk.ts';
 import { type Element, jsonCommands, jsonTable, type Operation, textCommands, textTable } from './element.ts';
 import { protocolNumber } from './encode.ts';
 import { floatingRemovalText, floatingSets } from './floating-table.ts';
+import { isRangeSet } from './limit-chains.ts';
+import { additionText } from './on-demand.ts';
 import type { Outcome } from './session.ts';
 import { setDefinitions, skeletonText, tableName } from './skeleton.ts';
-import { additionText } from './timeouts.ts';
 
 export interface LoadContext {
   readonly scratch: string;
@@ -15,8 +16,8 @@ export interface LoadContext {
   elements(): Iterable<Element>;
   /** `text` where there are elements that JSON cannot say. */
   readonly language: 'json' | 'text';
-  /** Chains for idle timeouts that the elements lead to. */
-  readonly timeouts: ReadonlySet<string>;
+  /** Chains on demand that the elements lead to, and those that stand besides. */
+  readonly chains: ReadonlySet<string>;
   /** Completes the skeleton by what nft cannot say. */
   complete(): Outcome;
   /** The tables for floating addresses stand as they should: their sets are emptied with the others. */
@@ -61,7 +62,7 @@ export async function replaceEmpty(context: LoadContext, stampBefore: Element): 
   if (removed.kind !== 'done') return removed;
   const outcome = await loadFresh(context);
   if (outcome.kind === 'refused') {
-    const empty = { elements: () => [], timeouts: new Set<string>(), floatingText: '' };
+    const empty = { elements: () => [], chains: new Set<string>(), floatingText: '' };
     await loadFresh({ ...context, ...empty, stamp: stampBefore });
   }
   return outcome;
@@ -101,17 +102,22 @@ async function writeHalf(
   }
 }
 
-function wholeSkeleton({ timeouts }: LoadContext): string {
-  return `${skeletonText(tableName)}${additionText(tableName, timeouts)}\n`;
+function wholeSkeleton({ chains }: LoadContext): string {
+  return `${skeletonText(tableName)}${additionText(tableName, chains)}\n`;
 }
 
 /**
- * Where this version's table stands: its sets are emptied and filled in one transaction, and flows go on. The chains for
- * timeouts must stand.
+ * Where this version's table stands: its sets are emptied and filled in one transaction, and flows go on. The chains on
+ * demand must stand.
  */
 export async function replaceContent(context: LoadContext): Promise<Outcome> {
-  const { scratch, elements, stamp, language, floating, floatingText } = context;
-  const flushed = [...setDefinitions, ...(floating ? ([4, 6] as const).flatMap(floatingSets) : [])];
+  const { scratch, elements, stamp, language, chains, floating, floatingText } = context;
+  const ranges = [...chains].filter(isRangeSet).map((name) => ({ kind: 'set', name }));
+  const flushed = [
+    ...setDefinitions,
+    ...ranges,
+    ...(floating ? ([4, 6] as const).flatMap(floatingSets) : []),
+  ];
   const file = await createBulkFile(scratch, language);
   try {
     if (language === 'text') {

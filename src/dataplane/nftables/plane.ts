@@ -50,6 +50,7 @@ import {
   type Shape,
 } from './kernel.ts';
 import { loadFresh, replaceContent, replaceEmpty, replaceTable } from './load.ts';
+import { additionText, chainsOf, removalText } from './on-demand.ts';
 import { addOutboundRule } from './outbound-rule.ts';
 import { probeFlows, probeNft, probeRuleset } from './probe.ts';
 import { limitRefusals } from './refusals.ts';
@@ -57,7 +58,7 @@ import { prepareScratch } from './scratch.ts';
 import { type Outcome, type Session, startSession } from './session.ts';
 import { flowClass, tableName } from './skeleton.ts';
 import { type KernelStamp, nextSequence, stampElement } from './stamp.ts';
-import { additionText, chainsOf, removalText } from './timeouts.ts';
+import { isTimeoutChain } from './timeouts.ts';
 
 export interface NftablesOptions {
   /** Private to this process. Default: a fresh directory in shared memory for each large transaction. */
@@ -138,8 +139,8 @@ export class NftablesDataPlane implements DataPlane {
   #idle = false;
   /** How many elements each set holds; undefined where that is not known. */
   #elements: Map<string, number> | undefined;
-  /** Chains in the kernel that give flows their idle timeout. */
-  #timeouts = new Set<string>();
+  /** Chains in the kernel that were made on demand. */
+  #chains = new Set<string>();
   /** The tables for floating addresses stand, because a rule asked for them. */
   #floating = false;
   /** What `tend` was last told, and what follows from it. */
@@ -217,7 +218,7 @@ export class NftablesDataPlane implements DataPlane {
       await fast.pause();
       const shape = readShape(questions);
       const next = { stamp, sequence: nextSequence(shape.stamp?.sequence ?? 0) };
-      const timeouts = chainsOf(tableEntries(table));
+      const wanted = chainsOf(tableEntries(table), tableLimits(table));
       // A table of another version, or with other rules, is made anew where the new elements come: between the two a
       // client's segments would meet the gateway itself, which knows no such connection.
       const asked = asksToFloat(tableEntries(table), tableRings(table));
@@ -227,7 +228,7 @@ export class NftablesDataPlane implements DataPlane {
       const context = {
         scratch,
         elements: () => tableElements(table),
-        timeouts,
+        chains: shape.kind === 'current' ? wanted.union(shape.chains) : wanted,
         language: outdated ? ('text' as const) : languageFor(tableLimits(table)),
         floating,
         floatingText: outdated ? (asked ? floatingText() : floatingRemovalText()) : '',
@@ -235,8 +236,8 @@ export class NftablesDataPlane implements DataPlane {
         complete: () => addOutboundRule(questions),
         stamp: stampElement(next),
       };
-      this.#timeouts = new Set(shape.timeouts);
-      if (shape.kind === 'current') await this.#prepareTimeouts(timeouts);
+      this.#chains = new Set(shape.chains);
+      if (shape.kind === 'current') await this.#prepareChains(wanted);
       // A table that is ours but unstamped was left by a load that never came to its end: it forwards nothing.
       let outcome: Outcome;
       if (shape.kind === 'absent') outcome = await loadFresh(context);
@@ -248,7 +249,7 @@ export class NftablesDataPlane implements DataPlane {
       if (this.#stamp?.sequence !== next.sequence) {
         throw new CommitFailed('the table was loaded but cannot be read back', 'the stamp is missing');
       }
-      await this.#dropTimeouts(timeouts);
+      await this.#dropChains(wanted);
       this.#idle = tableElements(table).next().done === true;
       this.#unchecked = table;
       this.#inBackground({});
@@ -261,8 +262,8 @@ export class NftablesDataPlane implements DataPlane {
       await this.#compared();
       const previous = this.#stamp;
       if (previous === undefined) throw new CommitFailed('nothing is loaded that could be changed', '');
-      const timeouts = chainsOf(entriesOf(change));
-      if (cutsFlows(change) || timeouts.size > 0) await fast.pause();
+      const chains = chainsOf(entriesOf(change), limitsOf(change));
+      if (cutsFlows(change) || chains.values().some(isTimeoutChain)) await fast.pause();
       const next = { stamp, sequence: nextSequence(previous.sequence) };
       if (this.#idle && change.added.length > fillingAtOnce) {
         if (asksToFloat(entriesOf(change), ringsOf(change))) await this.#prepareFloating();
@@ -271,7 +272,7 @@ export class NftablesDataPlane implements DataPlane {
         return;
       }
       this.#idle = false;
-      await this.#prepareTimeouts(timeouts);
+      await this.#prepareChains(chains);
       if (!this.#floating && asksToFloat(entriesOf(change), ringsOf(change))) await this.#prepareFloating();
       const known = readGeneration(questions) === this.#generation;
       const growth = new Map<string, number>();
@@ -294,7 +295,7 @@ export class NftablesDataPlane implements DataPlane {
     const context = {
       scratch,
       elements: () => additionsOf(change),
-      timeouts: chainsOf(entriesOf(change)),
+      chains: chainsOf(entriesOf(change), limitsOf(change)),
       language: languageFor(change.limits),
       floating: this.#floating,
       floatingText: '',
@@ -423,7 +424,7 @@ export class NftablesDataPlane implements DataPlane {
     const generation = readGeneration(questions);
     const shape = readShape(questions);
     this.#stamp = shape.stamp;
-    this.#timeouts = new Set(shape.timeouts);
+    this.#chains = new Set(shape.chains);
     this.#floating = shape.kind === 'current' && readFloatingTables(questions) !== 'absent';
     const elements = shape.kind === 'current' ? await this.#count(shape) : undefined;
     this.#elements = elements && new Map(elements);
@@ -454,24 +455,24 @@ export class NftablesDataPlane implements DataPlane {
   }
 
   /** Makes the chains that are missing, before elements lead to them; without any they do nothing. Throws `CommitFailed`. */
-  async #prepareTimeouts(chains: ReadonlySet<string>): Promise<void> {
-    const missing = chains.difference(this.#timeouts);
+  async #prepareChains(chains: ReadonlySet<string>): Promise<void> {
+    const missing = chains.difference(this.#chains);
     if (missing.size === 0) return;
-    const outcome = await this.#runText(additionText(tableName, missing));
+    const outcome = await this.#runLine(additionText(tableName, missing));
     if (outcome.kind !== 'done') {
-      throw new CommitFailed(`the kernel refused an idle timeout: ${summary(outcome.log)}`, outcome.log);
+      const names = [...missing].join(', ');
+      throw new CommitFailed(`the kernel refused the chains ${names}: ${summary(outcome.log)}`, outcome.log);
     }
-    for (const chain of missing) this.#timeouts.add(chain);
+    for (const chain of missing) this.#chains.add(chain);
   }
 
   /** Takes away the others, which no element leads to any more. Where that fails they are harmless. */
-  async #dropTimeouts(wanted: ReadonlySet<string>): Promise<void> {
-    const left = this.#timeouts.difference(wanted);
+  async #dropChains(wanted: ReadonlySet<string>): Promise<void> {
+    const left = this.#chains.difference(wanted);
     if (left.size === 0) return;
-    const outcome = await this.#runText(removalText(tableName, left));
-    if (outcome.kind === 'done') for (const chain of left) this.#timeouts.delete(chain);
-    else
-      this.#logger.warn({ log: outcome.log }, 'idle timeouts that are no more in use could not be removed');
+    const outcome = await this.#runLine(removalText(tableName, left));
+    if (outcome.kind === 'done') for (const chain of left) this.#chains.delete(chain);
+    else this.#logger.warn({ log: outcome.log }, 'chains that are no more in use could not be removed');
   }
 
   /** Makes the tables for floating addresses, unless they stand. Throws `CommitFailed`. */
@@ -546,9 +547,9 @@ export class NftablesDataPlane implements DataPlane {
   }
 
   /** Undefined where the kernel does not tell, and they are too many to be listed. */
-  async #count({ elements }: Shape): Promise<ReadonlyMap<string, number> | undefined> {
+  async #count({ elements, chains }: Shape): Promise<ReadonlyMap<string, number> | undefined> {
     const told = elements.size > 0 && this.#options.elementCounts !== 'listed';
-    if (!told) return countElements(listedAtMost, this.#floating);
+    if (!told) return countElements(listedAtMost, this.#floating, chains);
     return this.#floating
       ? new Map([...elements, ...readFloatingElements(this.#open().questions)])
       : elements;
@@ -591,9 +592,8 @@ export class NftablesDataPlane implements DataPlane {
     ) {
       return { kind: 'damaged', detail: `the table inet ${tableName} was loaded by somebody else` };
     }
-    const lost = this.#timeouts.difference(shape.timeouts);
-    if (lost.size > 0)
-      return { kind: 'damaged', detail: `idle timeouts were removed: ${[...lost].join(', ')}` };
+    const lost = this.#chains.difference(shape.chains);
+    if (lost.size > 0) return { kind: 'damaged', detail: `chains were removed: ${[...lost].join(', ')}` };
     if (this.#floating && readFloatingTables(questions) !== 'whole') {
       return { kind: 'damaged', detail: 'the tables for floating addresses were removed or changed' };
     }
@@ -678,6 +678,11 @@ function languageFor(limits: Iterable<unknown>): 'json' | 'text' {
 function* entriesOf({ added, replaced }: Change): Generator<Entry> {
   yield* added;
   for (const { after } of replaced) yield after;
+}
+
+/** Limits that are there after it and were not as they are. */
+function* limitsOf({ limits }: Change): Generator<FlowLimit> {
+  for (const { after } of limits) if (after !== undefined) yield after;
 }
 
 /** Rings that are there after it. */

@@ -136,7 +136,7 @@ function familySets(family: Family): readonly SetDefinition[] {
     map('outbound_mark', `${anyPort} : mark`, true),
     set('outbound_live', `${anyPort} . ${address} . mark`, true),
     set('outbound_machines', anyPort),
-    ...familyLimitSets(family, address, endpoint, anyPort),
+    ...familyLimitSets(family, endpoint, anyPort),
   ];
 }
 
@@ -166,7 +166,7 @@ function familyChains(family: Family): readonly ChainDefinition[] {
       hashing('client-ip', size, f, `${ip} saddr . ${ip} daddr`),
       hashing('client-ip-protocol', size, f, `${ip} saddr . ${ip} daddr . meta l4proto`),
     ]),
-    ...limitedRules(f, through, throughAny),
+    limitedRules(f, through, throughAny),
     {
       name: `balanced${f}`,
       rules: [

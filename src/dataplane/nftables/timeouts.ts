@@ -11,8 +11,8 @@ import { limitedChain } from './limit-chains.ts';
  */
 export const resetGrace = 15;
 
-/** Chains of this name, and what they name, come and go: they are no part of the ruleset's shape. */
-export const timeoutPrefix = 'idle_';
+/** Chains of this name, and what they name, come and go. */
+const timeoutPrefix = 'idle_';
 
 /** Of flows to balanced endpoints that say nothing else. */
 export const usualTimeout = 'usual';
@@ -34,39 +34,35 @@ function timeoutChain(transport: Transport, { seconds, reset }: Idle): string {
   return `${timeoutPrefix}${transport}_${seconds + (reset ? resetGrace : 0)}`;
 }
 
-/** The chains that entries need. */
-export function chainsOf(entries: Iterable<Entry>): ReadonlySet<string> {
-  const chains = new Set<string>();
+/** The chains that entries need for their timeouts. */
+export function* timeoutChainsOf(entries: Iterable<Entry>): Generator<string> {
   for (const entry of entries) {
     const chain = entry.target.idle && beginningChain(entry);
-    if (chain !== undefined) chains.add(chain);
+    if (chain !== undefined) yield chain;
   }
-  return chains;
 }
 
-/** One line: a session reads lines. */
-export function additionText(table: string, chains: Iterable<string>): string {
-  return Array.from(chains, (chain) => {
-    const [, transport, seconds, limited] = chain.split('_');
-    return [
-      `add ${timeoutText(transport === 'tcp' ? 'tcp' : 'udp', chain, Number(seconds), `inet ${table} `)}`,
-      `add chain inet ${table} ${chain}`,
-      `flush chain inet ${table} ${chain}`,
-      ...(limited === undefined ? [] : [`add rule inet ${table} ${chain} jump ${limited}`]),
-      `add rule inet ${table} ${chain} ct timeout set "${chain}"`,
-    ].join('; ');
-  }).join('; ');
+export function isTimeoutChain(chain: string): boolean {
+  return chain.startsWith(timeoutPrefix);
 }
 
-/** Only for chains that no element leads to. */
-export function removalText(table: string, chains: Iterable<string>): string {
-  return Array.from(chains, (chain) =>
-    [
-      `flush chain inet ${table} ${chain}`,
-      `delete chain inet ${table} ${chain}`,
-      `delete ct timeout inet ${table} ${chain}`,
-    ].join('; '),
-  ).join('; ');
+export function timeoutAddition(table: string, chain: string): string {
+  const [, transport, seconds, limited] = chain.split('_');
+  return [
+    `add ${timeoutText(transport === 'tcp' ? 'tcp' : 'udp', chain, Number(seconds), `inet ${table} `)}`,
+    `add chain inet ${table} ${chain}`,
+    `flush chain inet ${table} ${chain}`,
+    ...(limited === undefined ? [] : [`add rule inet ${table} ${chain} jump ${limited}`]),
+    `add rule inet ${table} ${chain} ct timeout set "${chain}"`,
+  ].join('; ');
+}
+
+export function timeoutRemoval(table: string, chain: string): string {
+  return [
+    `flush chain inet ${table} ${chain}`,
+    `delete chain inet ${table} ${chain}`,
+    `delete ct timeout inet ${table} ${chain}`,
+  ].join('; ');
 }
 
 /**
