@@ -5,7 +5,6 @@ import type { FlowLimit } from '../../forwarding/flow-limits.ts';
 import type { Entry, ForwardingTable, Ring, RingMember } from '../../forwarding/table.ts';
 import { type FlowDeletion, type Flows, flowsOver } from '../conntrack/flows.ts';
 import { listTracked } from '../conntrack/list.ts';
-import type { FlowSelection } from '../conntrack/selection.ts';
 import {
   CommitFailed,
   type Counters,
@@ -32,14 +31,14 @@ import {
   tableElements,
   tableEntries,
   tableLimits,
-  tableOutbound,
   tableRings,
 } from './encode.ts';
 import { type FastPath, openFastPath } from './fast-path.ts';
 import { floatingNotes } from './floating-notes.ts';
 import { floatingRemovalText, floatingText } from './floating-table.ts';
+import { FlowEndings } from './flow-endings.ts';
 import { grouped } from './grouping.ts';
-import { type IdleRules, idleRules, isOver } from './idle-flows.ts';
+import { IdleResets } from './idle-resets.ts';
 import {
   countElements,
   readFloatingElements,
@@ -99,13 +98,6 @@ const listedAtMost = 10_000;
 /** A line of this many characters is faster read by an nft of its own than by the session. */
 const toldCharacters = 4_000;
 
-/**
- * How often flows that shall be reset are looked for, in ms. Where there are so many that it takes long, less often: a
- * tenth of the time at most.
- */
-const idleInterval = 1_000;
-const idleShare = 10;
-
 const withoutFastPath =
   'no flowtable fast path while a rule has an idle timeout: the kernel does not see to it there';
 
@@ -124,6 +116,8 @@ interface Held {
   readonly flows: Flows;
   readonly fast: FastPath;
   readonly resets: Resets;
+  readonly endings: FlowEndings;
+  readonly idleResets: IdleResets;
 }
 
 export class NftablesDataPlane implements DataPlane {
@@ -143,17 +137,7 @@ export class NftablesDataPlane implements DataPlane {
   #chains = new Set<string>();
   /** The tables for floating addresses stand, because a rule asked for them. */
   #floating = false;
-  /** What `tend` was last told, and what follows from it. */
-  #tended: { readonly table: ForwardingTable; readonly rules: IdleRules } | undefined;
-  #looking: Promise<void> | undefined;
-  #lookAgain = 0;
   #turn: Promise<unknown> = Promise.resolve();
-  /** Flows that end in the background. */
-  #ending: FlowSelection[] = [];
-  /** Loaded, and the flows from before not yet compared with it. */
-  #unchecked: ForwardingTable | undefined;
-  #comparing = false;
-  #background: Promise<void> | undefined;
 
   constructor(options: NftablesOptions) {
     this.#options = options;
@@ -196,13 +180,17 @@ export class NftablesDataPlane implements DataPlane {
         run: (line) => this.#runText(line),
         logger: this.#logger,
       });
+      const resets = new Resets({ run: (line) => this.#runLine(line) });
+      const logger = this.#logger;
       this.#held = {
         talks: greeting.kind === 'done',
         scratch,
         session,
         flows,
         fast,
-        resets: new Resets({ run: (line) => this.#runLine(line) }),
+        resets,
+        endings: new FlowEndings({ flows, resets, logger }),
+        idleResets: new IdleResets({ flows, marks: flowMarks, resets, logger }),
         ...sockets,
       };
       await this.#recognize();
@@ -212,9 +200,9 @@ export class NftablesDataPlane implements DataPlane {
 
   load(table: ForwardingTable, stamp: Stamp): Promise<void> {
     return this.#inTurn(async () => {
-      const { scratch, questions, fast } = this.#open();
+      const { scratch, questions, endings, fast } = this.#open();
       this.#idle = false;
-      await this.#compared();
+      await endings.compared();
       await fast.pause();
       const shape = readShape(questions);
       const next = { stamp, sequence: nextSequence(shape.stamp?.sequence ?? 0) };
@@ -251,15 +239,14 @@ export class NftablesDataPlane implements DataPlane {
       }
       await this.#dropChains(wanted);
       this.#idle = tableElements(table).next().done === true;
-      this.#unchecked = table;
-      this.#inBackground({});
+      endings.soonAllBut(table);
     });
   }
 
   commit(change: Change, stamp: Stamp): Promise<void> {
     return this.#inTurn(async () => {
-      const { questions, flows, fast } = this.#open();
-      await this.#compared();
+      const { questions, endings, fast } = this.#open();
+      await endings.compared();
       const previous = this.#stamp;
       if (previous === undefined) throw new CommitFailed('nothing is loaded that could be changed', '');
       const chains = chainsOf(entriesOf(change), limitsOf(change));
@@ -268,7 +255,7 @@ export class NftablesDataPlane implements DataPlane {
       if (this.#idle && change.added.length > fillingAtOnce) {
         if (asksToFloat(entriesOf(change), ringsOf(change))) await this.#prepareFloating();
         await this.#fill(change, previous, next);
-        this.#inBackground(change);
+        endings.soon(change);
         return;
       }
       this.#idle = false;
@@ -284,8 +271,8 @@ export class NftablesDataPlane implements DataPlane {
       for (const [set, more] of growth) this.#elements?.set(set, (this.#elements.get(set) ?? 0) + more);
       const generation = readGeneration(questions);
       this.#generation = known && generation === this.#generation + 1 ? generation : -1;
-      await this.#endFlows(flows, change.ending);
-      this.#inBackground(change);
+      await endings.now(change.ending);
+      endings.soon(change);
     });
   }
 
@@ -343,13 +330,7 @@ export class NftablesDataPlane implements DataPlane {
   }
 
   tend(table: ForwardingTable): void {
-    if (this.#tended?.table !== table) this.#tended = { table, rules: idleRules(table) };
-    const { rules } = this.#tended;
-    if (rules.resetting.length === 0 || this.#looking !== undefined || performance.now() < this.#lookAgain)
-      return;
-    this.#looking = this.#resetIdle(rules).finally(() => {
-      this.#looking = undefined;
-    });
+    this.#held?.idleResets.tend(table);
   }
 
   /** Ends connections that are kept elsewhere, see `Resets.end`. */
@@ -401,11 +382,9 @@ export class NftablesDataPlane implements DataPlane {
   async #letGo(): Promise<void> {
     const held = this.#held;
     if (held === undefined) return;
-    await this.#looking;
+    await held.idleResets.close();
     this.#held = undefined;
-    this.#ending = [];
-    this.#unchecked = undefined;
-    await this.#background;
+    await held.endings.close();
     held.resets.close();
     await held.session.close();
     held.fast.close();
@@ -443,7 +422,7 @@ export class NftablesDataPlane implements DataPlane {
 
   /** Whether rules ask for idle timeouts, and the fast path is wanted. */
   #keepsFlows(): boolean {
-    return this.#options.flowtable === 'auto' && this.#tended?.rules.some === true;
+    return this.#options.flowtable === 'auto' && this.#held?.idleResets.asked === true;
   }
 
   /** The same for a line of any length. */
@@ -491,18 +470,6 @@ export class NftablesDataPlane implements DataPlane {
   async #mayFloat(): Promise<void> {
     const outcome = await runNft(['-c', '-f', '-'], floatingText());
     if (outcome.kind !== 'done') throw cannotFloat(outcome.log);
-  }
-
-  async #resetIdle(rules: IdleRules): Promise<void> {
-    const begun = performance.now();
-    try {
-      const { flows, resets } = this.#open();
-      await flows.reset(isOver(rules, flowMarks), (connections, forget) => resets.end(connections, forget));
-    } catch (error) {
-      this.#logger.error({ err: error }, 'idle connections could not be reset; trying again');
-    }
-    this.#lookAgain =
-      begun + Math.max(idleInterval, (performance.now() - begun) * idleShare) - idleInterval / 2;
   }
 
   async #transact(all: Iterable<Operation>, language: 'json' | 'text' = 'json'): Promise<Outcome> {
@@ -601,65 +568,6 @@ export class NftablesDataPlane implements DataPlane {
     if (strange !== undefined) return { kind: 'damaged', detail: strange };
     this.#generation = generation;
     return { kind: 'intact' };
-  }
-
-  /** The transaction stands, and its guard has cut the flows already: a failure here is tried again, not reported. */
-  async #endFlows(flows: Flows, ending: readonly FlowSelection[]): Promise<void> {
-    if (ending.length === 0) return;
-    try {
-      const { resets } = this.#open();
-      const resetting = ending.filter((each) => each.kind === 'ring-member' && each.reset === true);
-      if (resetting.length > 0) {
-        // First what needs no words: its next packet goes elsewhere.
-        await flows.end(resetting.map((each) => ({ ...each, udpOnly: true })));
-        await flows.resetSelected(resetting, (connections, forget) => resets.end(connections, forget));
-      }
-      await flows.end(ending);
-    } catch (error) {
-      this.#logger.error({ err: error }, 'flows were cut but not ended; trying again');
-      this.#ending = [...this.#ending, ...ending];
-    }
-  }
-
-  /** Ends flows that began before the entries were there: soon, but nobody waits for it. */
-  #inBackground({ added = [], outbound = [] }: Partial<Change>): void {
-    for (const { endpoint } of added) this.#ending.push({ kind: 'knocking', endpoint });
-    for (const { before, after } of outbound) {
-      if (before === undefined)
-        this.#ending.push({ kind: 'unanswered', machine: after.machine, transport: after.transport });
-    }
-    if (this.#background !== undefined || (this.#ending.length === 0 && !this.#unchecked)) return;
-    this.#background = this.#sweep();
-  }
-
-  /** Flows of a later table must not be compared with this one: they would end as not allowed. */
-  async #compared(): Promise<void> {
-    if (this.#unchecked !== undefined || this.#comparing) await this.#background;
-  }
-
-  async #sweep(): Promise<void> {
-    while (this.#ending.length > 0 || this.#unchecked !== undefined) {
-      const selections = this.#ending;
-      const table = this.#unchecked;
-      this.#ending = [];
-      this.#unchecked = undefined;
-      try {
-        this.#comparing = table !== undefined;
-        if (table)
-          await this.#held?.flows.endStale({
-            entries: () => tableEntries(table),
-            rings: tableRings(table),
-            limits: tableLimits(table),
-            outbound: tableOutbound(table),
-          });
-        this.#comparing = false;
-        if (selections.length > 0) await this.#held?.flows.end(selections);
-      } catch (error) {
-        this.#logger.error({ err: error }, 'flows that the table does not allow could not be ended');
-      }
-    }
-    // Not a turn later: what came in between would wait for the next change.
-    this.#background = undefined;
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
