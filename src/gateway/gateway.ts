@@ -12,12 +12,9 @@ import {
 import { type Change, isEmpty } from '../forwarding/change.ts';
 import { compileInSteps } from '../forwarding/compile.ts';
 import { diff } from '../forwarding/diff.ts';
-import type { ForwardingTable } from '../forwarding/table.ts';
 import type { HealthChecks } from '../health/checks.ts';
-import type { Assignment, VerdictChange } from '../health/monitor.ts';
+import type { VerdictChange } from '../health/monitor.ts';
 import type { Host } from '../host/host.ts';
-import { assignPorts } from '../ports/assign.ts';
-import { assignOutbound } from '../ports/assign-outbound.ts';
 import type { Mapping } from '../ports/mapping.ts';
 import type { Abilities } from '../resources/abilities.ts';
 import type { IpAddress } from '../resources/address.ts';
@@ -25,7 +22,7 @@ import type { ConfigurationChange } from '../resources/change.ts';
 import { applyChangeSet, replaceConfigurationInSteps } from '../resources/configuration.ts';
 import type { ChangeSetDraft, LoadBalancerDraft } from '../resources/draft.ts';
 import type { LoadBalancer } from '../resources/model.ts';
-import { Refusal, refusedWith } from '../resources/refusal.ts';
+import { Refusal } from '../resources/refusal.ts';
 import type { RowChange, Saved, Store } from '../store/store.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { answerOf, unpackAnswer } from './answers.ts';
@@ -45,17 +42,17 @@ import type {
 } from './contract.ts';
 import { limitRefusals, mappingCounters, memberCounters, ruleCounters } from './counters.ts';
 import { declaredFigures, probeFigures } from './declared-figures.ts';
-import { drainRows } from './drain-rows.ts';
-import { type Drains, drainsAfter, drainsFound, dueDrains } from './drains.ts';
+import { drainsFound, dueDrains } from './drains.ts';
 import { EventLog } from './events.ts';
 import { ruleFlows } from './flows.ts';
-import { type HealthChange, healthAfter, wholeAssignment, withVerdicts } from './health-state.ts';
+import { wholeAssignment, withVerdicts } from './health-state.ts';
 import { healthChanges } from './member-health.ts';
 import type { OutboundMember } from './outbound-members.ts';
 import { outboundWarnings } from './outbound-warnings.ts';
 import { OutboundWatch } from './outbound-watch.ts';
 import { PendingVerdicts } from './pending-verdicts.ts';
-import { type GivenOut, planOf } from './plan.ts';
+import { planOf } from './plan.ts';
+import { type Prospect, prospectOf } from './prospect.ts';
 import { SerialQueue } from './queue.ts';
 import { stateFromRows, turnFromRows, wayForward } from './restore.ts';
 import { rowChanges } from './rows.ts';
@@ -63,7 +60,8 @@ import { snapshotOf } from './snapshot.ts';
 import { nextTurn, runningOf, stampNumber } from './stamps.ts';
 import { type State, sourcesOf } from './state.ts';
 import { breathe, stepByStep } from './turns.ts';
-import { sameStored, turnRow, verdictRows } from './verdict-rows.ts';
+import { Unsaved } from './unsaved.ts';
+import { sameStored } from './verdict-rows.ts';
 
 export interface GatewayParts {
   readonly store: Store;
@@ -96,11 +94,7 @@ export class Gateway implements GatewayContract {
   #state: State;
   /** How often verdicts have changed what the kernel runs. */
   #turn: number;
-  /** Targets whose verdicts the store does not know as they are, for want of a disk perhaps. */
-  readonly #unsaved = new Set<string>();
-  #isTurnSaved = true;
-  /** As the store has them, where it does not have them as they are. */
-  #drainsSaved: Drains | undefined;
+  readonly #unsaved = new Unsaved();
   #dataPlaneRevision: number;
   /** The kernel's answer to the last commit was lost: what it runs is not known. */
   #doubtful = false;
@@ -167,7 +161,7 @@ export class Gateway implements GatewayContract {
     const drains = drainsFound(stored.drains, stored.configuration, (parts.now ?? Date.now)());
     const state: State = { ...stored, drains };
     const gateway = new Gateway(parts, state, turn, saved.instance, kernel.version);
-    if (drains !== stored.drains) gateway.#keepDrains(stored.drains);
+    if (drains !== stored.drains) gateway.#unsaved.addDrains(stored.drains);
     await host.prepare();
     await host.reconcile(gateway.#localAddresses());
     if (own?.revision === saved.revision && own.turn === turn) {
@@ -296,29 +290,9 @@ export class Gateway implements GatewayContract {
       const state = this.#state;
       const proposed = await propose(state);
       await breathe(proposed);
-      const assigning = { allowRemap: options.allowRemap ?? false, now: this.#now() };
-      const setAside = () => assignOutbound(proposed, state.outbound, assigning);
-      const { ports, changes: mappings } = refusedWith(setAside, () =>
-        assignPorts(proposed, state.ports, assigning),
-      );
-      const { outbound, changes: outboundChanges } = setAside();
-      const given: GivenOut = { mappings, outbound: outboundChanges };
-      await breathe(proposed);
-      const changed = new Map([...proposed.changed].map(([name, { after }]) => [name, after]));
-      const { health, assignment } = healthAfter(
-        state.health,
-        healthChangesOf(proposed, state.table),
-        this.#now(),
-      );
-      const drains = drainsAfter(state.drains, proposed.changed.values(), this.#now());
-      const table = await stepByStep(
-        compileInSteps(state.table, changed, ...sourcesOf({ ports, health, drains, outbound })),
-      );
-      const revision = state.revision + 1;
-      const next: State = { revision, configuration: proposed.after, ports, outbound, table, health, drains };
-      await breathe(proposed);
-      const change = diff(state.table, table);
-      const plan = planOf(given, change, 0);
+      const allowRemap = options.allowRemap ?? false;
+      const prospect = await prospectOf(state, proposed, { allowRemap, now: this.#now() });
+      const plan = planOf(prospect.given, prospect.change, 0);
       const unchanged: Applied = { revision: state.revision, plan };
       if (options.validateOnly === true) return unchanged;
       if (proposed.changed.size === 0) {
@@ -326,34 +300,30 @@ export class Gateway implements GatewayContract {
         if (answer !== undefined) await this.#parts.store.remember(state.revision, answer);
         return unchanged;
       }
-      const applied = await this.#carryOut(next, proposed, change, given, assignment, options.requestId);
-      this.#parts.health?.assign(assignment);
+      await breathe(proposed);
+      const applied = await this.#carryOut(prospect, [...proposed.changed.keys()], plan, options.requestId);
+      this.#parts.health?.assign(prospect.assignment);
       return applied;
     });
   }
 
-  /** Journal, then commit; on any failure both are as before. */
+  /** Journal, then commit; on any failure both are as before. `names` are the load balancers that differ. */
   async #carryOut(
-    next: State,
-    proposed: ConfigurationChange,
-    change: Change,
-    given: GivenOut,
-    assignment: Assignment,
+    { next, change, given, assignment }: Prospect,
+    names: readonly string[],
+    expected: Plan,
     requestId: string | undefined,
   ): Promise<Applied> {
     const { store, host } = this.#parts;
-    const names = [...proposed.changed.keys()];
     const before = this.#state;
-    const expected: Applied = { revision: next.revision, plan: planOf(given, change, 0) };
-    const answer = await answerOf(requestId, expected);
-    await breathe(proposed);
+    const answer = await answerOf(requestId, { revision: next.revision, plan: expected });
     // By itself: the change may write the same rows.
-    if (this.#drainsSaved !== undefined) {
-      await store.put(this.#healthRows(before, before, []));
-      this.#healthSaved();
+    if (this.#unsaved.drains) {
+      await store.put(this.#unsaved.rows(before, before, [], this.#turn));
+      this.#unsaved.clear();
     }
     const targets = [...assignment.removed, ...assignment.added.map(({ key }) => key)];
-    const health = this.#healthRows(before, next, targets);
+    const health = this.#unsaved.rows(before, next, targets, this.#turn);
     await store.save(next.revision, together(rowChanges(before, next, names), health), answer);
     const begun = performance.now();
     try {
@@ -373,7 +343,7 @@ export class Gateway implements GatewayContract {
     const plan = planOf(given, change, commitTime);
     // Both at once: who reads the new revision has not missed its event, and does not get it again.
     this.#state = next;
-    this.#healthSaved();
+    this.#unsaved.clear();
     this.#events.publish({ revision: next.revision, time: this.#now(), kind: 'applied', plan });
     this.#parts.logger.info({ revision: next.revision, commitTime, ...figuresOf(plan) }, 'applied a change');
     await this.#removeAddresses(change.localAddressesRemoved);
@@ -408,7 +378,7 @@ export class Gateway implements GatewayContract {
         const turn = nextTurn(this.#turn);
         await this.#commit(change, before.revision, turn);
         this.#turn = turn;
-        this.#isTurnSaved = false;
+        this.#unsaved.addTurn();
       }
       const after: State = { ...before, table, health: judged.health };
       this.#state = after;
@@ -438,28 +408,15 @@ export class Gateway implements GatewayContract {
     const differing = [...targets].filter(
       (key) => !sameStored(health.verdicts.get(key), after.health.verdicts.get(key)),
     );
-    const rows = this.#healthRows(before, after, differing);
+    const rows = this.#unsaved.rows(before, after, differing, this.#turn);
     if (rows.length === 0) return;
     try {
       await this.#parts.store.put(rows);
-      this.#healthSaved();
+      this.#unsaved.clear();
     } catch (error) {
-      for (const key of differing) this.#unsaved.add(key);
+      this.#unsaved.addTargets(differing);
       this.#parts.logger.error({ err: error }, 'verdicts could not be stored; trying again with the next');
     }
-  }
-
-  /** Also those that could not be written before. */
-  #healthRows(before: State, after: State, targets: readonly string[]): readonly RowChange[] {
-    const keys = new Set([...targets, ...this.#unsaved]);
-    const rows = [...verdictRows(before.health.verdicts, after.health.verdicts, keys)];
-    return this.#isTurnSaved ? rows : [...rows, ...this.#endedRows(), turnRow(this.#turn, this.#turn)];
-  }
-
-  #healthSaved(): void {
-    this.#unsaved.clear();
-    this.#isTurnSaved = true;
-    this.#drainsSaved = undefined;
   }
 
   /** Ends the flows of members whose drain period has passed, as verdicts are carried out: no new revision, stored afterwards. */
@@ -475,31 +432,18 @@ export class Gateway implements GatewayContract {
     const turn = isEmpty(change) ? this.#turn : nextTurn(this.#turn);
     if (turn !== this.#turn) await this.#commit(change, before.revision, turn);
     this.#turn = turn;
-    this.#keepDrains(before.drains);
+    this.#unsaved.addDrains(before.drains);
     this.#state = { ...before, table, drains: due.drains };
     for (const member of due.members) this.#parts.logger.info(member, 'a drain period has passed');
     try {
-      await this.#parts.store.put(this.#healthRows(this.#state, this.#state, []));
-      this.#healthSaved();
+      await this.#parts.store.put(this.#unsaved.rows(this.#state, this.#state, [], this.#turn));
+      this.#unsaved.clear();
     } catch (error) {
       this.#parts.logger.error(
         { err: error },
         'ended drains could not be stored; trying again with the next',
       );
     }
-  }
-
-  /** They are not what the store has any more, and are written with what is written next. */
-  #keepDrains(saved: Drains): void {
-    this.#isTurnSaved = false;
-    this.#drainsSaved ??= saved;
-  }
-
-  /** Those that have ended, or were found, and that the store does not know to. */
-  *#endedRows(): Generator<RowChange> {
-    const saved = this.#drainsSaved;
-    if (saved === undefined) return;
-    for (const name of this.#state.configuration.keys()) yield* drainRows(saved, this.#state.drains, name);
   }
 
   /** Takes the saved revision out of the store again. Where that fails, nothing else is saved until it has worked. */
@@ -634,16 +578,6 @@ export class Gateway implements GatewayContract {
 
   #now(): number {
     return (this.#parts.now ?? Date.now)();
-  }
-}
-
-/** With what each load balancer compiled to, which says who got flows. */
-function* healthChangesOf(
-  { changed }: ConfigurationChange,
-  { loadBalancers }: ForwardingTable,
-): Generator<HealthChange> {
-  for (const { name, before, after } of changed.values()) {
-    yield { name, before, after, compiled: loadBalancers.get(name) };
   }
 }
 
