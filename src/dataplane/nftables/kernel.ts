@@ -24,7 +24,7 @@ import {
   tableOfFloatingSet,
 } from './floating-table.ts';
 import { isRangeSet, passingSets } from './limit-chains.ts';
-import { isOnDemand } from './on-demand.ts';
+import { isOnDemand, ruleCountOf } from './on-demand.ts';
 import { shapeVersion } from './shape-version.ts';
 import { ruleCount, setDefinitions, tableName } from './skeleton.ts';
 import { type KernelStamp, readStamp } from './stamp.ts';
@@ -32,6 +32,7 @@ import { type KernelStamp, readStamp } from './stamp.ts';
 const subsystem = 10 << 8;
 const message = {
   getTable: 1,
+  getChain: 4,
   getRule: 7,
   getSet: 10,
   getSetElement: 13,
@@ -46,7 +47,10 @@ const families = [4, 6] as const;
 
 /** What the kernel has of ours. */
 export interface Shape {
-  /** `current`: every set and rule of this version stands. `other`: there is a table, but not like that. */
+  /**
+   * `current`: every set and rule of this version stands, and what there is on demand is whole. `other`: there is a table, but
+   * not like that.
+   */
   readonly kind: 'absent' | 'current' | 'other';
   /** Absent where no load was ever completed, or another version made it. */
   readonly stamp?: KernelStamp;
@@ -93,18 +97,31 @@ export function readShape(socket: NetlinkSocket): Shape {
     if (count !== undefined && !name.startsWith('__') && !passingSets.has(name))
       elements.set(name, count.readUInt32BE());
   });
-  let rules = 0;
+  ask(socket, message.getChain, flags.dump, [], ({ body }) => {
+    const found = attributes(body);
+    const chain = name0(found.get(3));
+    if (name0(found.get(1)) === tableName && isOnDemand(chain)) chains.add(chain);
+  });
+  const rules = new Map<string, number>();
+  let constant = 0;
   ask(socket, message.getRule, flags.dump, [table], ({ body }) => {
     const chain = name0(attributes(body).get(2));
-    if (isOnDemand(chain)) chains.add(chain);
-    else rules += 1;
+    if (isOnDemand(chain)) rules.set(chain, (rules.get(chain) ?? 0) + 1);
+    else constant += 1;
   });
-  // A table with a flag is not ours: NFT_TABLE_F_DORMANT would switch all of it off.
+  const wholeOnDemand = chains.values().every((chain) => rules.get(chain) === ruleCountOf(chain));
+  const ranges = new Set([...sets].filter(isRangeSet));
   const complete =
-    tableFlags === 0 && rules === ruleCount && setDefinitions.every(({ name }) => sets.has(name));
+    // A table with a flag is not ours: NFT_TABLE_F_DORMANT would switch all of it off.
+    tableFlags === 0 &&
+    constant === ruleCount &&
+    setDefinitions.every(({ name }) => sets.has(name)) &&
+    wholeOnDemand &&
+    // They come and go in one transaction.
+    ranges.symmetricDifference(new Set([...chains].filter(isRangeSet))).size === 0;
   if (!complete) return { kind: 'other', elements, chains };
-  const stamp = readKernelStamp(socket);
-  return { kind: 'current', elements, chains, ...(stamp && { stamp }) };
+  const { stamp, isForeign } = readStamps(socket);
+  return { kind: isForeign ? 'other' : 'current', elements, chains, ...(stamp && { stamp }) };
 }
 
 /**
@@ -221,16 +238,23 @@ function readFloatingTable(socket: NetlinkSocket, family: Family): 'whole' | 'ot
 
 /** The stamp alone; the table must exist. */
 export function readKernelStamp(socket: NetlinkSocket): KernelStamp | undefined {
+  return readStamps(socket).stamp;
+}
+
+/** `isForeign` where another version has stamped the table. */
+function readStamps(socket: NetlinkSocket): { readonly stamp?: KernelStamp; readonly isForeign: boolean } {
   const version = nativeU32(shapeVersion);
   let stamp: KernelStamp | undefined;
+  let isForeign = false;
   ask(socket, message.getSetElement, flags.dump, setOf('stamp'), ({ body }) => {
     for (const { value } of eachAttribute(attributes(body).get(3))) {
       const element = attributes(value);
       const bytes = attributes(element.get(2)).get(1);
-      if (attributes(element.get(1)).get(1)?.equals(version) && bytes) stamp = readStamp(bytes);
+      if (!attributes(element.get(1)).get(1)?.equals(version)) isForeign = true;
+      else if (bytes) stamp = readStamp(bytes);
     }
   });
-  return stamp;
+  return { isForeign, ...(stamp && { stamp }) };
 }
 
 /** The counters of single elements, in the order asked for; `undefined` for those that are not there. */

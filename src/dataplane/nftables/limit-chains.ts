@@ -2,6 +2,7 @@
 // flows of others meet stays as it is.
 import type { FlowLimit } from '../../forwarding/flow-limits.ts';
 import type { Family } from '../../resources/address.ts';
+import type { Element } from './element.ts';
 
 /** The chain that new flows to an endpoint with limits go through. */
 export function limitedChain(family: Family): string {
@@ -29,22 +30,41 @@ export function* rangeSetsOf(limits: Iterable<FlowLimit>): Generator<string> {
   for (const { family, number, allowed } of limits) if (allowed.length > 0) yield rangeSet(family, number);
 }
 
+/** The element by which limits find the chain: the number of its set. */
+export function rangeSetElement(name: string): Element {
+  const [family, index] = partsOf(name);
+  return { set: rangesMap(family), key: [index], value: { jump: name } };
+}
+
 export function rangeSetAddition(table: string, name: string): string {
-  const [address, ip] = name.startsWith(`${rangePrefix}4`) ? ['ipv4_addr', 'ip'] : ['ipv6_addr', 'ip6'];
+  const [family, index] = partsOf(name);
+  const [address, ip] = family === 4 ? ['ipv4_addr', 'ip'] : ['ipv6_addr', 'ip6'];
   return [
     `add set inet ${table} ${name} { type classid . ${address}; flags interval; }`,
     `add chain inet ${table} ${name}`,
     `flush chain inet ${table} ${name}`,
     `add rule inet ${table} ${name} meta priority . ${ip} saddr != @${name} goto refuse_client`,
+    `add element inet ${table} ${rangesMap(family)} { ${index} : jump ${name} }`,
   ].join('; ');
 }
 
 export function rangeSetRemoval(table: string, name: string): string {
+  const [family, index] = partsOf(name);
   return [
+    `delete element inet ${table} ${rangesMap(family)} { ${index} }`,
     `flush chain inet ${table} ${name}`,
     `delete chain inet ${table} ${name}`,
     `delete set inet ${table} ${name}`,
   ].join('; ');
+}
+
+function rangesMap(family: Family): string {
+  return `ranges${family}`;
+}
+
+function partsOf(name: string): readonly [family: Family, index: number] {
+  const [family, index] = name.slice(rangePrefix.length).split('_');
+  return [family === '4' ? 4 : 6, Number(index)];
 }
 
 /** Sets whose elements the rules themselves add and the kernel takes away: their number says nothing. */
@@ -67,7 +87,7 @@ interface LimitSet {
 
 /** By the limit's number, which is kept in `meta priority` meanwhile: `classid` is the type of that. */
 export const limitSets: readonly LimitSet[] = [
-  { kind: 'map', name: 'restricted', type: 'classid : verdict', counted: false },
+  { kind: 'set', name: 'restricted', type: 'classid', counted: false },
   // The limits here only tell nft what an element may have; each has its own.
   {
     kind: 'set',
@@ -88,6 +108,7 @@ export function familyLimitSets(family: Family, endpoint: string, anyPort: strin
   return [
     { kind: 'map', name: `limit${family}`, type: `${endpoint} : classid`, counted: false },
     { kind: 'map', name: `limit_any${family}`, type: `${anyPort} : classid`, counted: false },
+    { kind: 'map', name: rangesMap(family), type: 'classid : verdict', counted: false },
   ];
 }
 
@@ -106,7 +127,7 @@ export function limitedRules(family: Family, through: string, throughAny: string
     rules: [
       `meta priority set ${throughAny} map @limit_any${family}`,
       `meta l4proto { tcp, udp } meta priority set ${through} map @limit${family}`,
-      'meta priority vmap @restricted',
+      `meta priority @restricted meta priority & ${rangeSets - 1} vmap @${rangesMap(family)}`,
       'meta priority @rate goto refuse_rate',
       'meta priority @full goto refuse_concurrent',
       'meta priority @concurrent goto fill',

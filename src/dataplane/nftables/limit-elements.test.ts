@@ -62,7 +62,6 @@ describe('limitElements', () => {
     expect(said).toContain(
       'add element inet penstock rate { 7 limit rate over 10/second burst 20 packets }\n',
     );
-    expect(said).toContain('add element inet penstock restricted { 7 : jump allowed4_7 }\n');
     expect(said).toContain('add element inet penstock allowed4_7 { 7 . 10.0.0.0/8, 7 . 192.0.2.0/24 }\n');
     expect(() => [...jsonCommands(add)]).toThrow('limit rate over 10/second');
     const remove = add.map(({ element }) => ({ verb: 'delete', element }) as const);

@@ -44,9 +44,8 @@ function* rangeElements(
   ranges: Iterable<string> = allowed,
   restricts = allowed.length > 0,
 ): Generator<Element> {
-  const set = rangeSet(family, number);
-  if (restricts) yield { set: 'restricted', key: [number], value: { jump: set } };
-  for (const range of ranges) yield { set, key: [number, range] };
+  if (restricts) yield { set: 'restricted', key: [number] };
+  for (const range of ranges) yield { set: rangeSet(family, number), key: [number, range] };
 }
 
 function* rateElements({ number, newFlows }: FlowLimit): Generator<Element> {

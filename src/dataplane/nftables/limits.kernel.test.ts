@@ -73,6 +73,7 @@ async function answered(front: string, port: number, count: number): Promise<num
 describe.each(families)('IPv$family', ({ family, front, machine, clients, wider, nobody }) => {
   const at = endpoint(front, 'udp', 500);
   const entry = limited(nat(at, machine, 8080), 1);
+  const chain = `allowed${family}_1`;
   const limit = (over: Partial<FlowLimit>): FlowLimit => ({ number: 1, family, allowed: [], ...over });
 
   it('come by a first load, by a load over the same, by a change and by many at once, and go', async () => {
@@ -169,7 +170,7 @@ describe.each(families)('IPv$family', ({ family, front, machine, clients, wider,
     expect(await chains()).toEqual([]);
     const forbidding = limit({ ...all, allowed: ranges(nobody) });
     await plane.commit({ ...unchanged, limits: [{ before: all, after: forbidding }] }, stamp());
-    expect(await chains()).toEqual([`allowed${family}_1`]);
+    expect(await chains()).toEqual([chain]);
     expect(await answered(front, 500, 1)).toBe(0);
     expect(await plane.verify()).toEqual({ kind: 'intact' });
     // As after a restart of the agent, with others in another set.
@@ -178,15 +179,40 @@ describe.each(families)('IPv$family', ({ family, front, machine, clients, wider,
     expect(await chains()).toEqual([`allowed${family}_2`]);
     expect(await answered(front, 500, 1)).toBe(1);
     expect(await plane.verify()).toEqual({ kind: 'intact' });
-    await execa('nft', ['flush', 'chain', 'inet', 'penstock', `allowed${family}_2`]);
-    expect(await plane.verify()).toEqual({
-      kind: 'damaged',
-      detail: `chains were removed: allowed${family}_2`,
-    });
-    await plane.load(table([limited(entry, 2)], [], [], [others]), stamp());
-    expect(await answered(front, 500, 1)).toBe(1);
     await plane.load(table([nat(at, machine, 8080)]), stamp());
     expect(await chains()).toEqual([]);
+    expect(await plane.verify()).toEqual({ kind: 'intact' });
+  });
+
+  it.each([
+    ['emptied', 'flush chain inet penstock CHAIN'],
+    ['passed by', 'insert rule inet penstock CHAIN accept'],
+    ['no more found', 'delete element inet penstock MAP { 1 }'],
+    [
+      'joined by a strange one',
+      'add chain inet penstock allowed4_9; add rule inet penstock allowed4_9 accept',
+    ],
+  ])('notice that the chain which asks for ranges is %s', async (_, command) => {
+    const { plane, stamp } = gateway;
+    const loaded = table([entry], [], [], [limit({ allowed: ranges(nobody) })]);
+    await plane.load(loaded, stamp());
+    await execa('nft', [command.replaceAll('CHAIN', chain).replaceAll('MAP', `ranges${family}`)]);
+    expect((await plane.verify()).kind).toBe('damaged');
+    await plane.load(loaded, stamp());
+    expect(await answered(front, 500, 1)).toBe(0);
+    expect(await plane.verify()).toEqual({ kind: 'intact' });
+  });
+
+  it('are loaded anew where somebody has changed their chains while no agent ran', async () => {
+    const { plane, stamp } = gateway;
+    const loaded = table([entry], [], [], [limit({ allowed: ranges(nobody) })]);
+    await plane.load(loaded, stamp());
+    expect((await plane.open()).stamp).toBeDefined();
+    await execa('nft', ['flush', 'chain', 'inet', 'penstock', chain]);
+    expect((await plane.open()).stamp).toBeUndefined();
+    // The set with its ranges is there still, and has to go.
+    await plane.load(table([entry], [], [], [limit({ allowed: ranges(clients) })]), stamp());
+    expect(await answered(front, 500, 1)).toBe(1);
     expect(await plane.verify()).toEqual({ kind: 'intact' });
   });
 

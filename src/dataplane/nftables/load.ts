@@ -4,7 +4,7 @@ import { type Element, jsonCommands, jsonTable, type Operation, textCommands, te
 import { protocolNumber } from './encode.ts';
 import { floatingRemovalText, floatingSets } from './floating-table.ts';
 import { isRangeSet } from './limit-chains.ts';
-import { additionText } from './on-demand.ts';
+import { additionText, elementsOf } from './on-demand.ts';
 import type { Outcome } from './session.ts';
 import { setDefinitions, skeletonText, tableName } from './skeleton.ts';
 
@@ -113,6 +113,7 @@ function wholeSkeleton({ chains }: LoadContext): string {
 export async function replaceContent(context: LoadContext): Promise<Outcome> {
   const { scratch, elements, stamp, language, chains, floating, floatingText } = context;
   const ranges = [...chains].filter(isRangeSet).map((name) => ({ kind: 'set', name }));
+  const content = () => everything(chained(elementsOf(chains), elements()), stamp);
   const flushed = [
     ...setDefinitions,
     ...ranges,
@@ -123,14 +124,14 @@ export async function replaceContent(context: LoadContext): Promise<Outcome> {
     if (language === 'text') {
       await file.write([floatingText]);
       await file.write(flushed.map(({ kind, name }) => `flush ${kind} ${textTable(name)} ${name}\n`));
-      await file.write(textCommands(additions(everything(elements(), stamp))));
+      await file.write(textCommands(additions(content())));
       return await file.run();
     }
     await file.write(['{"nftables":[']);
     await file.write(
       flushed.map(({ kind, name }) => `{"flush":{"${kind}":{${jsonTable(name)},"name":"${name}"}}},\n`),
     );
-    await file.write(jsonCommands(additions(everything(elements(), stamp))));
+    await file.write(jsonCommands(additions(content())));
     await file.write([']}']);
   } catch (error) {
     await file.discard();
@@ -160,6 +161,10 @@ export async function replaceTable(context: LoadContext): Promise<Outcome> {
 /** The sets that the guard reads and the addresses of backends: about half of all elements. */
 function guarding(set: string): boolean {
   return set.includes('_live') || set.startsWith('backends') || set.startsWith('masq');
+}
+
+function* chained<T>(...parts: readonly Iterable<T>[]): Generator<T> {
+  for (const part of parts) yield* part;
 }
 
 function* everything(elements: Iterable<Element>, stamp: Element): Generator<Element> {

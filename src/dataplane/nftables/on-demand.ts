@@ -1,8 +1,16 @@
 // Chains, and what they read, that are made when the first rule asks for them: before each small change nft lists all that
-// the kernel has, and every chain and set of it costs. They are no part of the ruleset's shape.
+// the kernel has, and every chain and set of it costs.
 import type { FlowLimit } from '../../forwarding/flow-limits.ts';
 import type { Entry } from '../../forwarding/table.ts';
-import { isRangeSet, rangeSetAddition, rangeSetRemoval, rangeSetsOf } from './limit-chains.ts';
+import type { Element } from './element.ts';
+import {
+  isRangeSet,
+  rangeSetAddition,
+  rangeSetElement,
+  rangeSetRemoval,
+  rangeSetsOf,
+} from './limit-chains.ts';
+import { tableName } from './skeleton.ts';
 import { isTimeoutChain, timeoutAddition, timeoutChainsOf, timeoutRemoval } from './timeouts.ts';
 
 /** Those that the elements of entries and limits lead to. */
@@ -12,6 +20,16 @@ export function chainsOf(entries: Iterable<Entry>, limits: Iterable<FlowLimit>):
 
 export function isOnDemand(chain: string): boolean {
   return isTimeoutChain(chain) || isRangeSet(chain);
+}
+
+/** How many rules such a chain has while nobody has touched it. */
+export function ruleCountOf(chain: string): number {
+  return additionText(tableName, [chain]).split('add rule ').length - 1;
+}
+
+/** Elements that come and go with chains. */
+export function elementsOf(chains: Iterable<string>): readonly Element[] {
+  return [...chains].filter(isRangeSet).map(rangeSetElement);
 }
 
 /** One line: a session reads lines. */

@@ -550,6 +550,18 @@ describe('beside others', () => {
     await lab.client.close('through');
   });
 
+  it('makes a table of another version anew, however alike it looks', async () => {
+    const entry = nat(endpoint(front4, 'udp', 500), '10.1.0.1', 8080);
+    await plane.load(table([entry]), stamp());
+    await execa('nft', [
+      'flush map inet penstock stamp; add element inet penstock stamp { 1 : ::1 }; add set inet penstock old { type mark; }',
+    ]);
+    expect((await plane.open()).stamp).toBeUndefined();
+    await plane.load(table([entry]), stamp());
+    expect((await execa('nft', ['list', 'table', 'inet', 'penstock'])).stdout).not.toContain('set old');
+    expect(await knock('udp', front4, 500)).toBe('m1:8080');
+  });
+
   it('finds its stamp again, and goes on where it stood', async () => {
     const entry = nat(endpoint(front4, 'tcp', 501), '10.1.0.1', 8080);
     await plane.load(table([entry]), stamp());

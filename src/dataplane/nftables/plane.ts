@@ -1,4 +1,5 @@
-// The data plane over nftables: constant rules, and each change one transaction on their sets and maps.
+// The data plane over nftables: constant rules, and each change one transaction on their sets and maps. What rules are made
+// on demand come before, and do nothing until elements lead to them.
 import type { Logger } from 'pino';
 import type { Change } from '../../forwarding/change.ts';
 import type { FlowLimit } from '../../forwarding/flow-limits.ts';
@@ -49,7 +50,7 @@ import {
   type Shape,
 } from './kernel.ts';
 import { loadFresh, replaceContent, replaceEmpty, replaceTable } from './load.ts';
-import { additionText, chainsOf, removalText } from './on-demand.ts';
+import { additionText, chainsOf, elementsOf, removalText } from './on-demand.ts';
 import { addOutboundRule } from './outbound-rule.ts';
 import { probeFlows, probeNft, probeRuleset } from './probe.ts';
 import { limitRefusals } from './refusals.ts';
@@ -268,7 +269,7 @@ export class NftablesDataPlane implements DataPlane {
         languageFor(change.limits),
       );
       this.#conclude(outcome, next);
-      for (const [set, more] of growth) this.#elements?.set(set, (this.#elements.get(set) ?? 0) + more);
+      for (const [set, more] of growth) this.#grow(set, more);
       const generation = readGeneration(questions);
       this.#generation = known && generation === this.#generation + 1 ? generation : -1;
       await endings.now(change.ending);
@@ -443,6 +444,7 @@ export class NftablesDataPlane implements DataPlane {
       throw new CommitFailed(`the kernel refused the chains ${names}: ${summary(outcome.log)}`, outcome.log);
     }
     for (const chain of missing) this.#chains.add(chain);
+    for (const { set } of elementsOf(missing)) this.#grow(set, 1);
   }
 
   /** Takes away the others, which no element leads to any more. Where that fails they are harmless. */
@@ -450,8 +452,12 @@ export class NftablesDataPlane implements DataPlane {
     const left = this.#chains.difference(wanted);
     if (left.size === 0) return;
     const outcome = await this.#runLine(removalText(tableName, left));
-    if (outcome.kind === 'done') for (const chain of left) this.#chains.delete(chain);
-    else this.#logger.warn({ log: outcome.log }, 'chains that are no more in use could not be removed');
+    if (outcome.kind !== 'done') {
+      this.#logger.warn({ log: outcome.log }, 'chains that are no more in use could not be removed');
+      return;
+    }
+    for (const chain of left) this.#chains.delete(chain);
+    for (const { set } of elementsOf(left)) this.#grow(set, -1);
   }
 
   /** Makes the tables for floating addresses, unless they stand. Throws `CommitFailed`. */
@@ -511,6 +517,10 @@ export class NftablesDataPlane implements DataPlane {
       throw new CommitFailed(`the kernel refused the transaction: ${summary(outcome.log)}`, outcome.log);
     }
     this.#stamp = next;
+  }
+
+  #grow(set: string, more: number): void {
+    this.#elements?.set(set, (this.#elements.get(set) ?? 0) + more);
   }
 
   /** Undefined where the kernel does not tell, and they are too many to be listed. */

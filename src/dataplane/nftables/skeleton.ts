@@ -62,7 +62,7 @@ const stampMap: SetDefinition = { kind: 'map', name: 'stamp', type: 'mark : ipv6
 /** The transport protocols that are looked at: both, or none while a first load is on its way. */
 const gateSet: SetDefinition = { kind: 'set', name: 'gate', type: 'inet_proto', counted: false };
 
-/** Every set and map, in the order of definition. */
+/** Every set and map, in the order of definition, but for those that are made on demand. */
 export const setDefinitions: readonly SetDefinition[] = [
   stampMap,
   gateSet,
