@@ -4,8 +4,9 @@ import type { Answer } from '../../wire/client.ts';
 import { type Context, globalsOf, type OutputFormat, outputOption, wholeNumber } from '../context.ts';
 import { type FrontendFilter, frontendFilter } from '../frontend-filter.ts';
 import { byteCount, count, endpoint, plainText, protocolName } from '../output/format.ts';
+import { writeList } from '../output/list.ts';
 import { type Column, Table } from '../output/table.ts';
-import type { Terminal } from '../terminal.ts';
+import type { Channel } from '../terminal.ts';
 
 interface Options {
   readonly lb?: string;
@@ -69,15 +70,16 @@ Examples:
         peerAddress: options.peer ?? '',
         limit: options.limit,
       };
+      const { out } = context.terminal;
       await withGateway(globalsOf(command), async ({ client, reading }) => {
         const chunks = client.listFlows(request, reading);
         switch (options.output) {
           case 'table':
           case 'wide':
-            return await writeTable(context.terminal, chunks, options.output === 'wide');
+            return await writeTable(out, chunks, options.output === 'wide');
           case 'json':
           case 'yaml':
-            return await writeList(context.terminal, options.output, chunks);
+            return await writeList(out, options.output, 'ListFlowsResponse', 'flows', chunks);
         }
       });
     });
@@ -102,7 +104,7 @@ const wideColumns: readonly Column[] = [
   { title: 'TRAFFIC', align: 'right' },
 ];
 
-async function writeTable({ out }: Terminal, chunks: Chunks, wide: boolean): Promise<void> {
+async function writeTable(out: Channel, chunks: Chunks, wide: boolean): Promise<void> {
   const table = new Table(out, wide ? [...columns, ...wideColumns] : columns);
   let more = false;
   for await (const chunk of chunks) {
@@ -134,20 +136,3 @@ function wideCells(flow: Flow): readonly string[] {
 // Not from the generated messages, whose loading `--help` must not wait for.
 const directions: readonly string[] = ['', 'IN', 'OUT'];
 const states: readonly string[] = ['', 'new', 'established', 'closing'];
-
-async function writeList({ out }: Terminal, format: 'json' | 'yaml', chunks: Chunks): Promise<void> {
-  const [{ encodeMessage }, { messageType }, { ListWriter }] = await Promise.all([
-    import('../file/encode.ts'),
-    import('../file/schema.ts'),
-    import('../output/structured.ts'),
-  ]);
-  const list = new ListWriter(out, format, 'flows');
-  const type = messageType('Flow');
-  let more = false;
-  list.begin({});
-  for await (const chunk of chunks) {
-    more ||= chunk.more;
-    await list.write(chunk.flows.map((flow) => encodeMessage(type, flow)));
-  }
-  await list.end(more ? { more } : {});
-}

@@ -4,6 +4,7 @@ import type { Answer } from '../../wire/client.ts';
 import { type Context, globalsOf, type OutputFormat, outputOption } from '../context.ts';
 import { paint } from '../output/colour.ts';
 import { age, plainText, remaining, time } from '../output/format.ts';
+import { writeList } from '../output/list.ts';
 import { type Column, Table } from '../output/table.ts';
 import type { Channel } from '../terminal.ts';
 
@@ -42,7 +43,7 @@ Examples:
             return await writeTable(out, chunks, options.output === 'wide');
           case 'json':
           case 'yaml':
-            return await writeList(out, options.output, chunks);
+            return await writeList(out, options.output, 'ListMemberHealthResponse', 'members', chunks);
         }
       });
     });
@@ -80,17 +81,4 @@ async function writeTable(out: Channel, chunks: Chunks, wide: boolean): Promise<
     );
   }
   if (table.rows === 0) out.write('no probed rules, and nobody drains\n');
-}
-
-async function writeList(out: Channel, format: 'json' | 'yaml', chunks: Chunks): Promise<void> {
-  const [{ encodeMessage }, { messageType }, { ListWriter }] = await Promise.all([
-    import('../file/encode.ts'),
-    import('../file/schema.ts'),
-    import('../output/structured.ts'),
-  ]);
-  const list = new ListWriter(out, format, 'members');
-  const type = messageType('MemberHealth');
-  list.begin({});
-  for await (const { members } of chunks) await list.write(members.map((one) => encodeMessage(type, one)));
-  await list.end();
 }

@@ -1,10 +1,10 @@
 // `penstock get lb`: what the gateway has been told.
 import type { Command } from 'commander';
-import type { Answer } from '../../wire/client.ts';
 import { type Context, globalsOf, type OutputFormat, outputOption } from '../context.ts';
 import { CommandError, exit } from '../exit.ts';
 import { collectLoadBalancers, type Listed } from '../join.ts';
 import { writeMessage } from '../output/answer.ts';
+import { writeList } from '../output/list.ts';
 import { writeLoadBalancer, writeLoadBalancers } from '../output/load-balancer.ts';
 
 export function addGetLoadBalancers(get: Command, context: Context): void {
@@ -49,7 +49,8 @@ async function writeListed(
   single: boolean,
   output: OutputFormat,
 ): Promise<void> {
-  const [first] = listed.loadBalancers;
+  const { revision, loadBalancers } = listed;
+  const [first] = loadBalancers;
   switch (output) {
     case 'table':
     case 'wide':
@@ -59,23 +60,9 @@ async function writeListed(
     case 'json':
     case 'yaml':
       if (single && first !== undefined) await writeMessage(out, output, 'LoadBalancer', first);
-      else await writeList(out, output, listed);
+      else
+        await writeList(out, output, 'ListLoadBalancersResponse', 'loadBalancers', [
+          { revision, loadBalancers },
+        ]);
   }
-}
-
-async function writeList(
-  out: Context['terminal']['out'],
-  output: 'json' | 'yaml',
-  { revision, loadBalancers }: Listed,
-): Promise<void> {
-  const [{ encodeMessage }, { messageType }, { ListWriter }] = await Promise.all([
-    import('../file/encode.ts'),
-    import('../file/schema.ts'),
-    import('../output/structured.ts'),
-  ]);
-  const list = new ListWriter(out, output, 'loadBalancers');
-  const type = messageType('LoadBalancer');
-  list.begin({ revision: String(revision) });
-  await list.write(loadBalancers.map((one: Answer<'LoadBalancer'>) => encodeMessage(type, one)));
-  await list.end();
 }

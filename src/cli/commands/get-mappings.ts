@@ -14,6 +14,7 @@ import {
 import { usageError } from '../exit.ts';
 import { type FrontendFilter, frontendFilter } from '../frontend-filter.ts';
 import { backendEndpoint, byteCount, count, frontendEndpoint, plainText, time } from '../output/format.ts';
+import { writeList } from '../output/list.ts';
 import { type Column, Table } from '../output/table.ts';
 import type { Channel } from '../terminal.ts';
 
@@ -79,7 +80,7 @@ async function getMappings(context: Context, options: Options, globals: Globals)
         return await writeTable(out, chunks, { wide: options.output === 'wide', counters });
       case 'json':
       case 'yaml':
-        return await writeList(out, options.output, chunks);
+        return await writeList(out, options.output, 'ListPortMappingsResponse', 'mappings', chunks);
     }
   });
 }
@@ -184,24 +185,4 @@ function writeRanges(out: Channel, ranges: readonly Answer<'PortRange'>[]): void
       range.nextPort === 0 ? 'full' : String(range.nextPort),
     ]),
   );
-}
-
-async function writeList(out: Channel, format: 'json' | 'yaml', chunks: Chunks): Promise<void> {
-  const [{ encodeMessage }, { messageType }, { ListWriter }] = await Promise.all([
-    import('../file/encode.ts'),
-    import('../file/schema.ts'),
-    import('../output/structured.ts'),
-  ]);
-  const list = new ListWriter(out, format, 'mappings');
-  let begun = false;
-  let ranges: readonly Answer<'PortRange'>[] = [];
-  for await (const chunk of chunks) {
-    if (!begun) list.begin({ revision: String(chunk.revision) });
-    begun = true;
-    if (chunk.ranges.length > 0) ranges = [...ranges, ...chunk.ranges];
-    await list.write(chunk.mappings.map((mapping) => encodeMessage(messageType('PortMapping'), mapping)));
-  }
-  if (!begun) list.begin({});
-  const type = messageType('PortRange');
-  await list.end(ranges.length === 0 ? {} : { ranges: ranges.map((range) => encodeMessage(type, range)) });
 }

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { Answer } from '../../wire/client.ts';
 import { type Context, globalsOf, type OutputFormat, outputOption } from '../context.ts';
 import { time } from '../output/format.ts';
+import { writeList } from '../output/list.ts';
 import { outboundCells, outboundColumns } from '../output/outbound.ts';
 import { Table } from '../output/table.ts';
 import type { Channel } from '../terminal.ts';
@@ -58,7 +59,7 @@ Examples:
             return await writeTable(out, chunks, options.output === 'wide');
           case 'json':
           case 'yaml':
-            return await writeList(out, options.output, chunks);
+            return await writeList(out, options.output, 'ListOutboundPortsResponse', 'members', chunks);
         }
       });
     });
@@ -72,22 +73,4 @@ async function writeTable(out: Channel, chunks: Chunks, wide: boolean): Promise<
     table.write(members.map((one) => [...outboundCells(out, one), ...(wide ? [time(one.assigned)] : [])]));
   }
   if (table.rows === 0) out.write('no outbound ports\n');
-}
-
-async function writeList(out: Channel, format: 'json' | 'yaml', chunks: Chunks): Promise<void> {
-  const [{ encodeMessage }, { messageType }, { ListWriter }] = await Promise.all([
-    import('../file/encode.ts'),
-    import('../file/schema.ts'),
-    import('../output/structured.ts'),
-  ]);
-  const list = new ListWriter(out, format, 'members');
-  const type = messageType('OutboundPorts');
-  let begun = false;
-  for await (const { revision, members } of chunks) {
-    if (!begun) list.begin({ revision: String(revision) });
-    begun = true;
-    await list.write(members.map((one) => encodeMessage(type, one)));
-  }
-  if (!begun) list.begin({});
-  await list.end();
 }
