@@ -13,6 +13,11 @@ export interface Idle {
   readonly reset: boolean;
 }
 
+/** Of flows that are kept to one machine by a rule that does not say for how long. Absent: as the kernel has it. */
+export function usualIdle(transport: Transport): Idle | undefined {
+  return transport === 'tcp' ? { seconds: usualIdleTimeout, reset: false } : undefined;
+}
+
 /** Of the flows of a rule over one transport; absent where the rule leaves it to what is usual. */
 export function idleOf({ idleTimeout, tcpReset }: FlowOptions, transport: Transport): Idle | undefined {
   const reset = tcpReset === true && transport === 'tcp';

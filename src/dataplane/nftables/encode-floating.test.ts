@@ -75,10 +75,13 @@ describe('floating addresses as elements', () => {
     expect(numbersOf(three).get(address('10.0.0.3'))).toBe(0x0a000003);
     expect([...ringElements(three)].map(({ set }) => set)).not.toContain('ring4');
     expect([...ringOperations({ before: three, after: two })]).toEqual([
-      ...[6, 17].map((protocol) => ({
-        verb: 'delete',
-        element: { set: 'float_member4', key: [7, 0x0a000002, protocol], value: ['10.0.0.2'] },
-      })),
+      ...[6, 17].flatMap((protocol) => [
+        {
+          verb: 'delete',
+          element: { set: 'float_member4', key: [7, 0x0a000002, protocol], value: ['10.0.0.2'] },
+        },
+        { verb: 'delete', element: { set: 'float_live4', key: [7, 0x0a000002, protocol] } },
+      ]),
       { verb: 'delete', element: { set: 'float_slot4', key: [7, 1], value: [0x0a000002] } },
       { verb: 'delete', element: { set: 'float_slot4', key: [7, 2], value: [0x0a000003] } },
       { verb: 'add', element: { set: 'float_slot4', key: [7, 1], value: [0x0a000003] } },

@@ -41,13 +41,12 @@ export function* floatingHashElements(ring: Ring): Generator<Element> {
 }
 
 /** Of a member and a protocol that may have flows. The member's number is what flows remember it by. */
-export function floatingMemberElement(ring: Ring, member: RingMember, protocol: number): Element {
-  const number = numbersOf(ring).get(member.address) ?? 0;
-  return {
-    set: `float_member${ring.family}`,
-    key: [ring.number, number, protocol],
-    value: [member.address],
-  };
+export function floatingMemberElements(ring: Ring, member: RingMember, protocol: number): readonly Element[] {
+  const key = [ring.number, numbersOf(ring).get(member.address) ?? 0, protocol];
+  return [
+    { set: `float_member${ring.family}`, key, value: [member.address] },
+    { set: `float_live${ring.family}`, key },
+  ];
 }
 
 export function floatingSlotElement(ring: Ring, slot: number, address: IpAddress): Element {

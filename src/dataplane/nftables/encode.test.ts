@@ -53,12 +53,14 @@ describe('entryElements', () => {
       'front_live4 64.203.0.113.1.6.80.8080=71',
       'port4 203.0.113.1.6.80=8080',
       `front4 203.0.113.1.6.80=${0x55000047}`,
+      'idle4 203.0.113.1.6.80=idle_tcp_240',
     ]);
     const every = endpoint('203.0.113.1', 'tcp', 0);
     expect(entryElements(balanced(every, 71, 0, 'client-ip-protocol', true)).map(text)).toEqual([
       'front_any_live4 64.203.0.113.1.6=71',
       `front_any4 203.0.113.1.6=${0x5a000047}`,
       'masq_any4 203.0.113.1.6',
+      'idle_any4 203.0.113.1.6=idle_tcp_240',
     ]);
   });
 

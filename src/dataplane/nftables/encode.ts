@@ -8,7 +8,7 @@ import type { Element, Operation } from './element.ts';
 import {
   floatingElements,
   floatingHashElements,
-  floatingMemberElement,
+  floatingMemberElements,
   floatingSlotElement,
   numbersOf,
 } from './encode-floating.ts';
@@ -220,10 +220,11 @@ function liveElements(ring: Ring): ReadonlyMap<string, Element> {
   const elements = new Map<string, Element>();
   for (const member of ring.members) {
     for (const protocol of liveProtocols(member)) {
-      const element = ring.floating
-        ? floatingMemberElement(ring, member, protocol)
-        : { set: `ring_live${ring.family}`, key: [ring.number, member.address, protocol] };
-      elements.set(`${member.address}/${element.key.join('/')}`, element);
+      const found = ring.floating
+        ? floatingMemberElements(ring, member, protocol)
+        : [{ set: `ring_live${ring.family}`, key: [ring.number, member.address, protocol] }];
+      for (const element of found)
+        elements.set(`${member.address}/${element.set}/${element.key.join('/')}`, element);
     }
   }
   return elements;

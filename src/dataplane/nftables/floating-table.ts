@@ -93,6 +93,8 @@ function setTexts(
     [`float_hash${f}`, ['map', 'type mark : verdict;']],
     [`float_slot${f}`, ['map', 'type mark . classid : classid;']],
     [`float_member${f}`, ['map', `type mark . classid . inet_proto : ${address};`]],
+    // The same keys: up to Linux 6.1 nobody can ask whether a map has one.
+    [`float_live${f}`, ['set', 'type mark . classid . inet_proto;']],
   ];
 }
 
@@ -131,8 +133,8 @@ function chains(f: Family): readonly FloatingChain[] {
       // A SYN is of a new flow, although the memory may know its ports: it goes to a member that gets new flows.
       name: `known${f}`,
       rules: [
-        `tcp flags & (fin | syn | rst | ack) != syn ${member} @float_member${f} goto send${f}`,
-        `meta l4proto udp ${member} @float_member${f} goto send${f}`,
+        `tcp flags & (fin | syn | rst | ack) != syn ${member} @float_live${f} goto send${f}`,
+        `meta l4proto udp ${member} @float_live${f} goto send${f}`,
         hash,
         `${slot} map @float_slot${f} goto send${f}`,
         'drop',

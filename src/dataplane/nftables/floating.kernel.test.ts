@@ -120,10 +120,12 @@ describe('tables for floating addresses', () => {
     [
       'the loss of an element',
       ['delete', 'element', 'ip', 'penstock_floating', 'float_slot4', '{ 1 . 0:9 }'],
+      // As many as are counted where the kernel does not tell.
+      2_000,
     ],
-  ])('let no packet through to the gateway while %s is mended', async (_, command) => {
+  ])('let no packet through to the gateway while %s is mended', async (_, command, count = many.length) => {
     const { plane, lab, stamp } = gateway;
-    const large = table([...many, one], rings);
+    const large = table([...many.slice(0, count), one], rings);
     await plane.load(large, stamp());
     await lab.gateway.listen('udp', front, 53);
     await lab.client.send('steady', front, 53);

@@ -2,7 +2,7 @@
 import { type BulkFile, createBulkFile, runNft } from './bulk.ts';
 import { type Element, jsonCommands, jsonTable, type Operation, textCommands, textTable } from './element.ts';
 import { protocolNumber } from './encode.ts';
-import { floatingRemovalText, floatingSets } from './floating-table.ts';
+import { floatingRemovalText, floatingSets, isFloatingSet } from './floating-table.ts';
 import { isRangeSet } from './limit-chains.ts';
 import { additionText, elementsOf } from './on-demand.ts';
 import type { Outcome } from './session.ts';
@@ -158,8 +158,12 @@ export async function replaceTable(context: LoadContext): Promise<Outcome> {
   return outcome.kind === 'done' ? complete() : outcome;
 }
 
-/** The sets that the guard reads and the addresses of backends: about half of all elements. */
+/**
+ * The sets that the guard reads and the addresses of backends: about half of all elements. None of floating addresses, whose
+ * tables are made with the others.
+ */
 function guarding(set: string): boolean {
+  if (isFloatingSet(set)) return false;
   return set.includes('_live') || set.startsWith('backends') || set.startsWith('masq');
 }
 

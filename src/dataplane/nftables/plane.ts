@@ -58,7 +58,6 @@ import { prepareScratch } from './scratch.ts';
 import { type Outcome, type Session, startSession } from './session.ts';
 import { flowClass, tableName } from './skeleton.ts';
 import { type KernelStamp, nextSequence, stampElement } from './stamp.ts';
-import { isTimeoutChain } from './timeouts.ts';
 
 export interface NftablesOptions {
   /** Private to this process. Default: a fresh directory in shared memory for each large transaction. */
@@ -251,7 +250,8 @@ export class NftablesDataPlane implements DataPlane {
       const previous = this.#stamp;
       if (previous === undefined) throw new CommitFailed('nothing is loaded that could be changed', '');
       const chains = chainsOf(entriesOf(change), limitsOf(change));
-      if (cutsFlows(change) || chains.values().some(isTimeoutChain)) await fast.pause();
+      if (cutsFlows(change) || entriesOf(change).some(({ target }) => target.idle !== undefined))
+        await fast.pause();
       const next = { stamp, sequence: nextSequence(previous.sequence) };
       if (this.#idle && change.added.length > fillingAtOnce) {
         if (asksToFloat(entriesOf(change), ringsOf(change))) await this.#prepareFloating();

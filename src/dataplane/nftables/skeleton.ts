@@ -3,7 +3,6 @@ import { groupOf, ringNumber } from '../../forwarding/ring-numbers.ts';
 import type { Affinity, RingSize } from '../../forwarding/table.ts';
 import type { Family } from '../../resources/address.ts';
 import { familyLimitSets, limitedRules, limitSets, refusingChains } from './limit-chains.ts';
-import { usualTimeout, usualTimeoutText } from './timeouts.ts';
 
 export const tableName = 'penstock';
 
@@ -83,7 +82,7 @@ export const ruleCount = chains.reduce((sum, chain) => sum + chain.rules.length,
 
 /** The whole ruleset without elements, as `nft -f` reads it. Text, because nft 1.0.6 cannot make these maps from JSON. */
 export function skeletonText(table: string): string {
-  const lines = [`table inet ${table} {`, `  ${usualTimeoutText}`];
+  const lines = [`table inet ${table} {`];
   for (const set of setDefinitions) {
     const more = `${set.counted ? ' counter;' : ''}${set.more ? ` ${set.more}` : ''}`;
     lines.push(`  ${set.kind} ${set.name} { type ${set.type};${more} }`);
@@ -153,8 +152,6 @@ function familyChains(family: Family): readonly ChainDefinition[] {
   const isLive = `meta priority . ${backend} . ct original protocol @ring_live${f} meta priority set none accept`;
   // Without it nft 1.0.6 does not know the type of a port.
   const hasPorts = 'meta l4proto { tcp, udp }';
-  // In place of what the kernel would keep a flow for: first the usual, then what the endpoint says.
-  const usually = `meta l4proto tcp ct timeout set "${usualTimeout}"`;
   // An ICMP error carries the mark of the flow it is about, but has no ports. Where ports are asked for, errors come last,
   // so that no other packet is asked twice what it is.
   const passErrors = 'meta l4proto { icmp, icmpv6 } accept';
@@ -170,7 +167,6 @@ function familyChains(family: Family): readonly ChainDefinition[] {
     {
       name: `balanced${f}`,
       rules: [
-        usually,
         `${hasPorts} ${knocked} vmap @idle${f}`,
         `ct mark & 0x03ffffff vmap @ring_hash${f}`,
         `${hasPorts} dnat ${ip} to ct mark & 0x00ffffff . meta priority map @ring${f} : ${knocked} map @port${f}`,
@@ -180,7 +176,6 @@ function familyChains(family: Family): readonly ChainDefinition[] {
     {
       name: `balanced_any${f}`,
       rules: [
-        usually,
         `${knockedAny} vmap @idle_any${f}`,
         `ct mark & 0x03ffffff vmap @ring_hash${f}`,
         `dnat ${ip} to ct mark & 0x00ffffff . meta priority map @ring${f}`,

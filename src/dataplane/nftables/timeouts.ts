@@ -1,6 +1,6 @@
-// Idle timeouts other than the usual: for each length of time in use a chain that gives it to a flow, made when the first
+// Idle timeouts other than the kernel's: for each length of time in use a chain that gives it to a flow, made when the first
 // rule asks for it. An endpoint leads to its chain by an element, like everything else.
-import { type Idle, usualIdleTimeout } from '../../forwarding/idle.ts';
+import { type Idle, usualIdle } from '../../forwarding/idle.ts';
 import type { Entry } from '../../forwarding/table.ts';
 import { familyOf, type Transport } from '../../resources/address.ts';
 import { limitedChain } from './limit-chains.ts';
@@ -14,18 +14,18 @@ export const resetGrace = 15;
 /** Chains of this name, and what they name, come and go. */
 const timeoutPrefix = 'idle_';
 
-/** Of flows to balanced endpoints that say nothing else. */
-export const usualTimeout = 'usual';
-export const usualTimeoutText = timeoutText('tcp', usualTimeout, usualIdleTimeout);
-
 /**
  * The chain that new flows to an entry go through: for their idle timeout, their limits, or both, which is a chain such as
- * `idle_tcp_60_limited4`. Absent where the rule asks for neither.
+ * `idle_tcp_60_limited4`. Absent where nothing is asked for.
  */
-export function beginningChain({ endpoint, target }: Entry): string | undefined {
+export function beginningChain(entry: Entry): string | undefined {
+  const { endpoint, target } = entry;
+  if (target.kind === 'balanced' && target.floating) return undefined;
   const limited = target.limit === undefined ? undefined : limitedChain(familyOf(endpoint.address));
-  if (target.idle === undefined) return limited;
-  const chain = timeoutChain(endpoint.transport, target.idle);
+  // Up to Linux 6.12 a flow keeps the first timeout that it is given, later it has the last: so there is only one.
+  const idle = target.idle ?? (target.kind === 'balanced' ? usualIdle(endpoint.transport) : undefined);
+  if (idle === undefined) return limited;
+  const chain = timeoutChain(endpoint.transport, idle);
   return limited === undefined ? chain : `${chain}_${limited}`;
 }
 
@@ -37,8 +37,8 @@ function timeoutChain(transport: Transport, { seconds, reset }: Idle): string {
 /** The chains that entries need for their timeouts. */
 export function* timeoutChainsOf(entries: Iterable<Entry>): Generator<string> {
   for (const entry of entries) {
-    const chain = entry.target.idle && beginningChain(entry);
-    if (chain !== undefined) yield chain;
+    const chain = beginningChain(entry);
+    if (chain !== undefined && isTimeoutChain(chain)) yield chain;
   }
 }
 

@@ -1,5 +1,5 @@
 // What the program leaves to nftables, and what it keeps although flows of it shall be over sooner than usual.
-import { type Idle, usualIdleTimeout } from '../../../forwarding/idle.ts';
+import { type Idle, usualIdle } from '../../../forwarding/idle.ts';
 import type { Target } from '../../../forwarding/table.ts';
 import type { Transport } from '../../../resources/address.ts';
 import { targetKind } from './layout.ts';
@@ -30,5 +30,5 @@ function isKept({ seconds }: Idle, transport: Transport): boolean {
 
 /** After how much silence the agent ends a flow that the program keeps; of UDP, the program does unless a rule says so. */
 export function keptIdle({ idle }: Target, transport: Transport): Idle | undefined {
-  return idle ?? (transport === 'tcp' ? { seconds: usualIdleTimeout, reset: false } : undefined);
+  return idle ?? usualIdle(transport);
 }
