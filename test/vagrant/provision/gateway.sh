@@ -21,7 +21,9 @@ NotifyAccess=all
 EnvironmentFile=/etc/default/penstock
 ExecStart=/usr/local/bin/penstock agent $PENSTOCK_ARGUMENTS
 RuntimeDirectory=penstock
+RuntimeDirectoryMode=0750
 StateDirectory=penstock
+StateDirectoryMode=0700
 Restart=always
 # An emulated machine needs a while.
 TimeoutStartSec=300
