@@ -64,7 +64,7 @@ export function addAgent(program: Command, context: Context): void {
     .addOption(
       new Option(
         '--flow-table-size <flows>',
-        `flows that XDP can keep for balanced rules, 512 bytes for 7 (default: ${defaultFlowTableSize})`,
+        `flows that XDP is to keep for balanced rules; takes 102 to 205 bytes for each (default: ${defaultFlowTableSize})`,
       ).argParser(wholeNumber(leastFlows, mostFlows)),
     )
     .option('--flush-on-exit', 'stop forwarding when the agent stops; by default the kernel goes on')
@@ -88,7 +88,7 @@ interfaces the driver runs it. Starting with the other data plane switches over,
 interrupts no flow.
 
 With --flowtable auto the kernel forwards established flows past all rules, those of others
-included, and \`penstock mappings\` counts no packets and bytes of theirs. A change that ends
+included, and \`penstock get mappings\` counts no packets and bytes of theirs. A change that ends
 flows ends these too; while one is made all flows take the rules.
 
 What was applied survives a restart of the agent and of the host. While the agent is
