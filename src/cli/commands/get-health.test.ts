@@ -67,7 +67,9 @@ describe('get health', () => {
 
   it('says so where nothing is probed', async () => {
     cli.gateway.healthChunks = [];
-    expect((await cli.penstock(['get', 'health'])).stdout).toBe('no probed rules, and nobody drains\n');
+    expect((await cli.penstock(['get', 'health'])).stdout).toBe(
+      'no probed rules, and no drain period runs\n',
+    );
     expect(JSON.parse((await cli.penstock(['get', 'health', '-o', 'json'])).stdout)).toEqual({ members: [] });
   });
 });

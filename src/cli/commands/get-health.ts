@@ -80,5 +80,5 @@ async function writeTable(out: Channel, chunks: Chunks, wide: boolean): Promise<
       ]),
     );
   }
-  if (table.rows === 0) out.write('no probed rules, and nobody drains\n');
+  if (table.rows === 0) out.write('no probed rules, and no drain period runs\n');
 }
