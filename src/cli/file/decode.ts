@@ -167,7 +167,8 @@ function suggestion(type: MessageType, key: string): string {
   if (names.size === 0) return '';
   const nearest = closest(written, [...names.keys()]);
   const most = Math.max(2, Math.floor(nearest.length / 3));
-  if (distance(written, nearest) > most) return `; a ${type.name} has ${[...names.values()].join(', ')}`;
+  if (distance(written, nearest) > most)
+    return `; the fields of ${type.name} are ${[...names.values()].join(', ')}`;
   return `; did you mean ${names.get(nearest)}?`;
 }
 

@@ -137,7 +137,7 @@ const wrong: readonly (readonly [string, string, readonly string[]])[] = [
     'a field of another API',
     'name: a\nkind: LoadBalancer\n',
     [
-      '2 kind: unknown field; a LoadBalancer has name, frontends, backendPools, probes, inboundNatRules, loadBalancingRules, outboundRules',
+      '2 kind: unknown field; the fields of LoadBalancer are name, frontends, backendPools, probes, inboundNatRules, loadBalancingRules, outboundRules',
     ],
   ],
   [
@@ -299,7 +299,7 @@ const wrong: readonly (readonly [string, string, readonly string[]])[] = [
     'a field beside loadBalancers',
     'loadBalancers:\n- name: a\nfrontends: []\n',
     [
-      '3 frontends: unknown field; a ListLoadBalancersResponse has revision, loadBalancers, ruleCounters, memberCounters, limitCounters',
+      '3 frontends: unknown field; the fields of ListLoadBalancersResponse are revision, loadBalancers, ruleCounters, memberCounters, limitCounters',
     ],
   ],
   ['an alias to nothing', 'name: *gone\n', ['1 name: *gone names no anchor above it']],
