@@ -14,6 +14,18 @@ async function file(name: string, text: string): Promise<string> {
 }
 
 describe('apply', () => {
+  it('names the new address of a machine that keeps its port', async () => {
+    cli.gateway.answer = {
+      revision: 7,
+      plan: {
+        remapped: [{ before: mapping, after: { ...mapping, backendAddress: '10.0.0.44' } }],
+        remappedTotal: 1,
+      },
+    };
+    const { stdout } = await cli.penstock(['apply', '-f', '-'], 'name: web');
+    expect(stdout).toContain('~ web/ssh: 203.0.113.10:500/tcp -> vm-1 (10.0.0.4:22), now 10.0.0.44:22\n');
+  });
+
   it('puts the load balancers and prints the plan', async () => {
     cli.gateway.answer = {
       revision: 7,

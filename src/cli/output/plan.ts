@@ -3,7 +3,7 @@ import type { Answer } from '../../wire/client.ts';
 import { durationMilliseconds } from '../file/duration.ts';
 import type { Channel } from '../terminal.ts';
 import { paint } from './colour.ts';
-import { count, counted, endpoint, mappingText, plainText } from './format.ts';
+import { backendEndpoint, count, counted, endpoint, mappingText, plainText } from './format.ts';
 
 type Plan = Answer<'Plan'>;
 type PortMapping = Answer<'PortMapping'>;
@@ -14,10 +14,9 @@ const linesInTable = 40;
 /** Writes the ports of a plan, one a line, by load balancer and rule. */
 export function writePorts(channel: Channel, plan: Plan, format: 'table' | 'wide'): void {
   const lines = [
-    ...plan.remapped.map(({ before, after }) => {
-      const port = endpoint(after?.frontendAddress ?? '', after?.frontendPort ?? 0);
-      return paint(channel, 'yellow', `~ ${place(before)}${mappingText(before)}, now ${port}`);
-    }),
+    ...plan.remapped.map(({ before, after }) =>
+      paint(channel, 'yellow', `~ ${place(before)}${mappingText(before)}, now ${movedTo(before, after)}`),
+    ),
     ...plan.released.map((mapping) => paint(channel, 'red', `- ${place(mapping)}${mappingText(mapping)}`)),
     ...plan.assigned.map((mapping) => paint(channel, 'green', `+ ${place(mapping)}${mappingText(mapping)}`)),
   ];
@@ -29,6 +28,13 @@ export function writePorts(channel: Channel, plan: Plan, format: 'table' | 'wide
     const how = lines.length > shown.length ? ' (-o wide shows more)' : ' (penstock get mappings shows them)';
     channel.write(`... and ${count(hidden)} more${how}\n`);
   }
+}
+
+/** The frontend's port; or the machine, where the port is as before and the machine has another address. */
+function movedTo(before: PortMapping, after: PortMapping): string {
+  const had = endpoint(before.frontendAddress, before.frontendPort);
+  const has = endpoint(after.frontendAddress, after.frontendPort);
+  return has === had ? backendEndpoint(after) : has;
 }
 
 function place(mapping: PortMapping): string {
