@@ -54,18 +54,18 @@ function clientOptions({ tls, caCert, clientCert, clientKey }: Globals): ClientO
   if (tls !== true && caCert === undefined && clientCert === undefined) return {};
   return {
     tls: {
-      ...(caCert === undefined ? {} : { ca: readPem(caCert) }),
-      ...(clientCert === undefined ? {} : { cert: readPem(clientCert) }),
-      ...(clientKey === undefined ? {} : { key: readPem(clientKey) }),
+      ...(caCert === undefined ? {} : { ca: readPem('--ca-cert', caCert) }),
+      ...(clientCert === undefined ? {} : { cert: readPem('--client-cert', clientCert) }),
+      ...(clientKey === undefined ? {} : { key: readPem('--client-key', clientKey) }),
     },
   };
 }
 
-function readPem(file: string): Buffer {
+function readPem(option: string, file: string): Buffer {
   try {
     return readFileSync(file);
   } catch (error) {
-    throw usageError(error instanceof Error ? error.message : String(error));
+    throw usageError(`${option} ${file}: ${error instanceof Error ? error.message : error}`);
   }
 }
 
