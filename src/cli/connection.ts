@@ -95,12 +95,34 @@ export function explain(error: CallFailed, address: string, fieldPlace: FieldPla
   });
 }
 
+/** What helps, by what the system, OpenSSL or Node says. */
+const remedies: readonly (readonly [cause: RegExp, remedy: string])[] = [
+  [
+    /EACCES|EPERM/,
+    'this user may not use the socket; run the command as root, or as a user of the socket’s group',
+  ],
+  [
+    /certificate required|bad certificate/i,
+    'the agent asks who calls: give a certificate that it knows with --client-cert and --client-key',
+  ],
+  [
+    /unable to (get|verify)|self[- ]signed|issuer/i,
+    'the agent’s certificate is vouched for by nobody known here: --ca-cert names who does',
+  ],
+  [/does not match certificate|altnames/i, 'use an --address that the agent’s certificate names'],
+  [
+    /wrong version number|packet length too long/i,
+    'that address speaks no TLS: leave --tls and certificates out',
+  ],
+];
+const otherwise =
+  'is the agent running? `penstock agent` starts it; --address or PENSTOCK_ADDRESS says where it listens, and where that needs TLS, --tls or --ca-cert asks for it';
+
 function unreachable(error: CallFailed, address: string): CommandError {
-  const cause =
-    /Last error: (?:Error: )?(.*?)\.? *(?:Resolution note:.*)?$/.exec(error.message)?.[1] ?? error.message;
-  const remedy = /EACCES|EPERM/.test(cause)
-    ? 'this user may not use the socket; run the command as root, or as a user of the socket’s group'
-    : 'is the agent running? `penstock agent` starts it; --address or PENSTOCK_ADDRESS says where it listens';
+  const [, last = error.message] =
+    /Last error: (?:Error: )?(.*?)\.?\s*(?:Resolution note:.*)?$/s.exec(error.message) ?? [];
+  const cause = last.trim();
+  const remedy = remedies.find(([pattern]) => pattern.test(cause))?.[1] ?? otherwise;
   return new CommandError(exit.unreachable, `cannot reach the agent at ${address}: ${cause}`, { remedy });
 }
 

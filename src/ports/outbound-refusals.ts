@@ -19,11 +19,11 @@ export function reportExhausted(
   const free = addresses.reduce((sum, address) => sum + others.space(address).free(transports), 0);
   const whole = outboundPortsPerAddress * addresses.length;
   const needs = `pool ${rule.backendPool} needs ${figure(members.length * ports)} ports (${figure(members.length)} members × ${figure(ports)})`;
-  const has = `outbound rule ${changed.name}/${rule.name} has room for ${figure(room)} members`;
+  const has = `outbound rule ${changed.name}/${rule.name} has room for ${figure(room)} ${room === 1 ? 'member' : 'members'}`;
   const of = `${figure(free)} of the ${figure(whole)} ports of ${addresses.join(', ')} are not used by other rules`;
   const remedy =
     room >= members.length
-      ? 'set allow_remap, which moves members to other ports'
+      ? 'they would fit, but not around the ports that members have: set allow_remap, which moves them'
       : 'set fewer ports_per_member, or add a frontend';
   for (const field of offenders(each, misfits)) {
     violations.push({

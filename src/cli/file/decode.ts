@@ -5,6 +5,19 @@ import { enumChoices, enumNumber } from './enum-name.ts';
 import type { Field, Kind, MessageType } from './schema.ts';
 import { describeTree, type Entry, type MapTree, type Mistake, type Place, type Tree } from './tree.ts';
 
+/**
+ * Fields of which zero, or an empty list, is for the API as if they were not there. Who writes it down means something else,
+ * perhaps the very contrary.
+ */
+const zeroMeans: ReadonlyMap<string, string> = new Map([
+  ['Limits.allowedClients', 'every client'],
+  ['Limits.newFlowsPerSecond', 'any number'],
+  ['Limits.newFlowsBurst', 'as many as newFlowsPerSecond'],
+  ['Limits.concurrentFlows', 'any number'],
+  ['Member.weight', '1'],
+  ['Probe.threshold', '1'],
+]);
+
 /** A message as the generated classes take it: camelCase names, enums as numbers; what was not said is absent. */
 export type PlainMessage = Readonly<Record<string, unknown>>;
 
@@ -48,7 +61,12 @@ class Decoder {
       given.set(field, entry);
       if (isNothing(entry.value)) continue;
       const value = this.#field(field, entry.value, inner);
-      if (value !== undefined) message[field.name] = value;
+      const meaning = isZero(value) ? zeroMeans.get(`${type.name}.${field.name}`) : undefined;
+      if (meaning !== undefined) {
+        const written = Array.isArray(value) ? 'an empty list' : describeTree(entry.value);
+        const text = `${written} would be taken for "${meaning}"; leave the field out if that is meant`;
+        this.#report(entry, inner, text);
+      } else if (value !== undefined) message[field.name] = value;
     }
     this.#checkGroups(tree, given, path);
     return message;
@@ -150,6 +168,10 @@ class Decoder {
   #report(place: Place, path: string, text: string): void {
     this.#mistakes.push({ path, offset: place.offset, text });
   }
+}
+
+function isZero(value: unknown): boolean {
+  return value === 0 || (Array.isArray(value) && value.length === 0);
 }
 
 function isNothing(tree: Tree): boolean {

@@ -141,6 +141,15 @@ const wrong: readonly (readonly [string, string, readonly string[]])[] = [
     ],
   ],
   [
+    'zeros that would be taken for the contrary',
+    'inboundNatRules:\n- limits:\n    allowedClients: []\n    concurrentFlows: 0\nbackendPools:\n- members:\n  - weight: 0\n',
+    [
+      '3 inboundNatRules[0].limits.allowedClients: an empty list would be taken for "every client"; leave the field out if that is meant',
+      '4 inboundNatRules[0].limits.concurrentFlows: 0 would be taken for "any number"; leave the field out if that is meant',
+      '7 backendPools[0].members[0].weight: 0 would be taken for "1"; leave the field out if that is meant',
+    ],
+  ],
+  [
     'all mistakes at once',
     'nam: a\nfrontend: []\nprobes: 5\n',
     [
