@@ -28,7 +28,7 @@ const nftables: Suite = {
   needs: ['nftables'],
   projects: ['kernel'],
   files: ['src/dataplane/conntrack/', 'src/dataplane/nftables/'],
-  timeout: 2400,
+  timeout: 3600,
 };
 const xdp: Suite = {
   name: 'xdp',
