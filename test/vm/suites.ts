@@ -50,7 +50,9 @@ const e2e: Suite = {
   name: 'e2e',
   needs: ['nftables'],
   projects: ['e2e'],
-  files: ['brief', 'brief-health', 'rules-nat', 'rules-balanced'].map((name) => `test/e2e/${name}.`),
+  files: ['brief', 'brief-health', 'rules-nat', 'rules-balanced', 'floating'].map(
+    (name) => `test/e2e/${name}.`,
+  ),
   timeout: 2400,
 };
 const e2eXdp: Suite = { ...e2e, name: 'e2e-xdp', needs: ['xdp'], projects: ['e2e-xdp'] };
