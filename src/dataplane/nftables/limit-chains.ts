@@ -1,5 +1,5 @@
-// The chains and sets of limits, constant but for those of ranges. Only endpoints that have limits lead here, by their element of `idle4`: what new
-// flows of others meet stays as it is.
+// The chains and sets of limits, constant but for those of ranges. Only endpoints that have limits lead here, by their element
+// of `idle4`: what new flows of others meet stays as it is.
 import type { FlowLimit } from '../../forwarding/flow-limits.ts';
 import type { Family } from '../../resources/address.ts';
 import type { Element } from './element.ts';
