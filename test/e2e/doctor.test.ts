@@ -45,7 +45,7 @@ describe('a healthy host', () => {
     const table = await run(...xdp);
     expect(table).toMatch(/^fine .*nft.*, bpf_link/m);
     expect(table).toMatch(
-      /^xdp, agent not running, v0: 0 errors, 0 warnings, 0 unknown, \d+ of \d+ checks fine$/m,
+      /^xdp, agent not reached, v0: 0 errors, 0 warnings, 0 unknown, \d+ of \d+ checks fine$/m,
     );
     expect(await run('-o wide')).toMatch(/^MTU +v0 +MTU 1500$|^nft +- +nftables/m);
     expect(parse(await run('-o yaml'))).toMatchObject({ dataPlane: 'nftables', interfaces: ['v0'] });

@@ -114,8 +114,13 @@ async function askAgent(globals: Globals): Promise<Asked> {
     });
   } catch (error) {
     if (!(error instanceof CommandError) || error.exitCode === exit.usage) throw error;
-    return absent(error.message, globals.address === defaultAddress ? 'penstock agent' : error.remedy);
+    return absent(error.message, wayToAgent(error, globals.address));
   }
+}
+
+/** The command that starts an agent where one would be found; anything else is for people to read. */
+export function wayToAgent({ message, remedy }: CommandError, address: string): string {
+  return address === defaultAddress && /ENOENT|ECONNREFUSED/.test(message) ? 'penstock agent' : remedy;
 }
 
 function isHere(address: string): boolean {

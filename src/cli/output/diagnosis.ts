@@ -56,7 +56,7 @@ function summaryLine({ plane, agentRuns, interfaces, checks }: Diagnosis): strin
     `${of('ok')} of ${checks.length} checks fine`,
   ];
   const where = interfaces.length === 0 ? 'no interface' : interfaces.map(plainText).join(', ');
-  return `${plane}, agent ${agentRuns ? 'running' : 'not running'}, ${where}: ${parts.join(', ')}`;
+  return `${plane}, agent ${agentRuns ? 'running' : 'not reached'}, ${where}: ${parts.join(', ')}`;
 }
 
 /** `checks` has those that are fine as well, with the code of the trouble that is absent. */
