@@ -36,7 +36,9 @@ describe('get lb', () => {
   it('prints a line each, joined from parts', async () => {
     const part = {
       name: 'web',
-      backendPools: [{ name: 'machines', members: [{ id: 'vm-2', address: '10.0.0.5' }] }],
+      backendPools: [
+        { name: 'machines', members: [{ id: 'vm-2', address: '10.0.0.5', weight: 3, adminState: 4 }] },
+      ],
     };
     cli.gateway.loadBalancerChunks = [
       { revision: 5, loadBalancers: [declared] },
@@ -66,7 +68,7 @@ describe('get lb', () => {
         'web            1       1         2           2          1         5   2.9 KiB       1   fd00::1\n',
     );
     const { stdout } = await cli.penstock(['get', 'lb', 'web', '-o', 'wide']);
-    expect(stdout).toContain('machines         2   vm-1=10.0.0.4 vm-2=10.0.0.5\n');
+    expect(stdout).toContain('machines         2   vm-1=10.0.0.4 vm-2=10.0.0.5 (weight 3, drain)\n');
     expect(stdout).toContain('[fd00::1]:500-1499/tcp   pool machines, port 22\n');
     expect(stdout).toContain(
       'http                  [fd00::1]:80/tcp   pool machines, port 8080         5   2.9 KiB       1\n',

@@ -155,10 +155,21 @@ function section(
 
 function memberList(members: readonly Answer<'Member'>[], wide: boolean): string {
   const shown = wide ? members : members.slice(0, membersShown);
-  const texts = shown.map(({ id, address }) =>
-    id === '' || id === address ? address : `${plainText(id)}=${address}`,
-  );
-  return [...texts, ...(shown.length < members.length ? ['...'] : [])].join(' ');
+  return [...shown.map(memberText), ...(shown.length < members.length ? ['...'] : [])].join(' ');
+}
+
+/** `vm-1=10.0.0.4`, and in parentheses what sets it apart: `vm-1=10.0.0.4 (weight 3, drain)`. */
+function memberText({ id, address, weight, adminState }: Answer<'Member'>): string {
+  const name = id === '' || id === address ? address : `${plainText(id)}=${address}`;
+  const apart = [
+    ...(weight > 1 ? [`weight ${weight}`] : []),
+    ...(adminState > 1 ? [stateName(adminState)] : []),
+  ];
+  return apart.length === 0 ? name : `${name} (${apart.join(', ')})`;
+}
+
+function stateName(state: number): string {
+  return ['', 'as probed', 'up', 'down', 'drain'][state] ?? `state ${state}`;
 }
 
 function natRuleCells(
