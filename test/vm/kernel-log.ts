@@ -5,13 +5,26 @@ const started = 'penstock-vm: the command starts';
 /** Written by guest/init.sh when it cannot go on. */
 const gaveUp = /penstock-vm: (.+)/;
 
+/**
+ * What only a fault makes the kernel say, the gravest first. No stalls: an emulated machine on a busy host has those as
+ * well, and its clocks complain. Nor what is said of processes, or without a stack of calls.
+ */
+const faults: readonly RegExp[] = [
+  /Kernel panic - not syncing: .+/,
+  /BUG: (?!\w+ lockup).+/,
+  /kernel BUG at .+/,
+  /Oops: .+/,
+  /general protection fault[,:] .+/,
+  /\b(?:UB|KA|KC|KM)SAN: .+/,
+  /WARNING: (?:CPU: \d+ PID: \d+ at )?(?!kernel\/time\/|kernel\/rcu\/tree_stall|arch\/x86\/kernel\/tsc)\S+:\d+ .+/,
+  /WARNING: (?:possible|suspicious|inconsistent) .+/,
+];
+
 /** The kernel's own words for its troubles, the gravest first. */
 const troubles: readonly RegExp[] = [
-  /Kernel panic - not syncing: .+/,
-  /BUG: .+/,
-  /Oops: .+/,
+  ...faults,
   /Out of memory: Killed process .+/,
-  /watchdog: BUG: soft lockup .+/,
+  /BUG: \w+ lockup .+/,
   /rcu: .*detected stalls? .+/,
   /INFO: task .+ blocked for more than .+/,
 ];
@@ -22,11 +35,20 @@ export function hasStarted(log: string): boolean {
 
 /** The line that says best what went wrong, or undefined when there is none. */
 export function trouble(log: string): string | undefined {
-  for (const pattern of troubles) {
+  return find(log, troubles) ?? (hasStarted(log) ? undefined : log.match(gaveUp)?.[1]?.trim());
+}
+
+/** What is wrong with a kernel even when all went well above it, or undefined. */
+export function fault(log: string): string | undefined {
+  return find(log, faults);
+}
+
+function find(log: string, patterns: readonly RegExp[]): string | undefined {
+  for (const pattern of patterns) {
     const match = log.match(pattern);
     if (match !== null) return match[0].trim();
   }
-  return hasStarted(log) ? undefined : log.match(gaveUp)?.[1]?.trim();
+  return undefined;
 }
 
 export function lastLines(log: string, count: number): string {
