@@ -1,8 +1,9 @@
 // The kernels that are unpacked on this host: downloaded once by package name, never installed.
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { ExecaError, execa } from 'execa';
+import { makeDirectory } from './directory.ts';
 import type { Kernel } from './kernels.ts';
 import { locked } from './lock.ts';
 import { namesFound, newest, type Package, parsePackage } from './packages.ts';
@@ -22,9 +23,16 @@ export interface Unpacked {
   readonly modules: string;
 }
 
-export const cacheDirectory = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'penstock');
+export const cacheDirectory = resolve(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'penstock');
 const kernelDirectory = join(cacheDirectory, 'kernels');
 export const cacheRemedy = 'set XDG_CACHE_HOME to a directory on another file system';
+
+/** A directory in the cache. */
+export async function makeCache(directory: string): Promise<void> {
+  await makeDirectory(directory).catch((error: Error) => {
+    throw new Trouble(`The cache ${directory} cannot be made (${error.message}); ${cacheRemedy}.`);
+  });
+}
 
 /** The newest package of a kernel; downloaded and unpacked when that has not been done. */
 export async function obtain(
@@ -34,9 +42,7 @@ export async function obtain(
 ): Promise<Unpacked> {
   const known = await remembered(kernel);
   if (known !== undefined) return known;
-  await mkdir(kernelDirectory, { recursive: true }).catch((error: Error) => {
-    throw new Trouble(`The cache ${kernelDirectory} cannot be made (${error.message}); ${cacheRemedy}.`);
-  });
+  await makeCache(kernelDirectory);
   return await locked(join(kernelDirectory, 'lock'), signal, async () => {
     const wanted = await newestPackage(kernel, say, signal);
     // Without an answer of apt, one that is there serves as well.
