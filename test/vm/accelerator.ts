@@ -1,6 +1,6 @@
 // Whether the processor's virtualisation can be used. That /dev/kvm is there does not say so: some hosts show one on
 // which a stock kernel hangs. So a machine is booted with it.
-import { access, constants, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { access, constants, readFile, rename, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cacheDirectory, type Unpacked } from './cache.ts';
@@ -8,6 +8,7 @@ import { initramfs } from './initramfs.ts';
 import { locked } from './lock.ts';
 import { qemu } from './process.ts';
 import { type Accelerator, machineArguments } from './qemu.ts';
+import { inTemporary } from './temporary.ts';
 
 const patience = 15_000;
 const word = 'penstock-vm: alive';
@@ -33,8 +34,7 @@ export async function accelerator(kernel: Unpacked, signal: AbortSignal): Promis
 }
 
 async function boots(kernel: Unpacked, signal: AbortSignal): Promise<boolean> {
-  const directory = await mkdtemp(join(tmpdir(), 'penstock-vm-'));
-  try {
+  return await inTemporary(tmpdir(), 'penstock-vm', async (directory) => {
     const log = join(directory, 'kernel.log');
     const machine = { accelerator: 'kvm', cpus: 1, memory: 256, log, environment: {} } as const;
     const args = machineArguments({
@@ -45,7 +45,5 @@ async function boots(kernel: Unpacked, signal: AbortSignal): Promise<boolean> {
     await qemu(args, AbortSignal.any([signal, AbortSignal.timeout(patience)]));
     signal.throwIfAborted();
     return (await readFile(log, 'latin1').catch(() => '')).includes(word);
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
+  });
 }
