@@ -4,6 +4,7 @@ import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { cacheDirectory } from './cache.ts';
 import { leavesTheHostAlone } from './testing/host.ts';
 import { Runner, vm } from './testing/runner.ts';
 import { find } from './tools.ts';
@@ -70,6 +71,7 @@ describe('no guest can be made', () => {
     ['--memory', '64', 'MiB from 512 to'],
     ['--cpus', '0', 'processors from 1 to'],
     ['--timeout', '0', 'seconds from 1 to'],
+    ['--output', '', 'the path of a directory'],
   ])('because of %s %s', async (option, value, expected) => {
     const result = await vm(['run', option, value, '--', 'true']);
     expect(result.stderr).toContain(option);
@@ -124,6 +126,21 @@ describe('no guest can be made', () => {
     expect(result).toMatchObject({ exitCode: 125, leftovers: [] });
   });
 
+  it.each([
+    ['the temporary directory', 'TMPDIR', '/dev/shm'],
+    ['the cache', 'XDG_CACHE_HOME', '/proc/none'],
+  ])('because a guest cannot see %s', async (_, name, path) => {
+    const result = await vm(['run', '--', 'true'], { env: { [name]: path } });
+    expect(result.stderr).toMatch(new RegExp(`${path}\\S* lies in /\\w+, .*${name}`));
+    expect(result).toMatchObject({ exitCode: 125, leftovers: [] });
+  });
+
+  it('because its output directory cannot be made', async () => {
+    const result = await vm(['run', '--output', '/proc/none/here', '--', 'true']);
+    expect(result.stderr).toContain('The output directory /proc/none/here cannot be made');
+    expect(result).toMatchObject({ exitCode: 125, leftovers: [] });
+  });
+
   it('because the temporary directory has no space', async () => {
     const temporary = join(directory, 'small-temporary');
     await mkdir(temporary);
@@ -158,10 +175,35 @@ describe('a guest fails', () => {
     expect(result).toMatchObject({ exitCode: 124, leftovers: [] });
   });
 
+  it('beside a cache that keeps no kernel log: the exit status is the command’s all the same', async () => {
+    // Something is where the directory of logs would be made.
+    const cache = join(directory, 'cache-without-logs');
+    await mkdir(join(cache, 'penstock'), { recursive: true });
+    for (const name of ['kernels', 'accelerator']) {
+      await symlink(join(cacheDirectory, name), join(cache, 'penstock', name));
+    }
+    await writeFile(join(cache, 'penstock/logs'), '');
+    const result = await vm(['run', '--', 'sh', '-c', 'exit 37'], { env: { XDG_CACHE_HOME: cache } });
+    expect(result.stderr).toMatch(/exit status 37; kernel log: could not be kept: ENOTDIR/);
+    expect(result).toMatchObject({ exitCode: 37, leftovers: [] });
+  });
+
   it('by a command that is not there, which is the command’s own status', async () => {
     const result = await vm(['run', '--', 'no-such-command']);
     expect(result.stderr).toContain('no-such-command: not found');
     expect(result).toMatchObject({ exitCode: 127, leftovers: [] });
+  });
+});
+
+describe('the reader goes', () => {
+  it('before the command ends: its exit status comes all the same, and nothing stays', async () => {
+    const runner = await Runner.start(['run', '--', 'sh', '-c', 'seq 100000; seq 100000 >&2; exit 37']);
+    const { stdout, stderr } = runner.process;
+    await once(stdout, 'data');
+    stdout.destroy();
+    stderr.destroy();
+    expect((await runner.process).exitCode).toBe(37);
+    expect(await runner.leftovers()).toEqual([]);
   });
 });
 
@@ -209,5 +251,21 @@ describe('the runner is ended', () => {
     await expect.poll(() => runner.processes(), patience).toEqual([]);
     // Its files are all that is left.
     expect(await runner.leftovers()).toHaveLength(1);
+  });
+
+  it.each([
+    ['SIGINT', 130, 0],
+    // Its files are all that is left.
+    ['SIGKILL', undefined, 1],
+  ] as const)('by %s while a guest with a network of its own hangs', async (name, status, files) => {
+    const runner = await Runner.start(['run', '--nics', '2', '--queues', '2', ...hung, '--', 'true']);
+    const machines = async () =>
+      (await runner.processes()).filter(({ command }) => command.startsWith('qemu-system')).length;
+    // With its taps, bridges and namespace.
+    await expect.poll(machines, patience).toBe(1);
+    runner.process.kill(name);
+    expect((await runner.process).exitCode).toBe(status);
+    await expect.poll(() => runner.processes(), patience).toEqual([]);
+    expect(await runner.leftovers()).toHaveLength(files);
   });
 });

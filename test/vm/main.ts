@@ -64,7 +64,7 @@ program
   .option(
     '--output <directory>',
     'what $PENSTOCK_VM_OUTPUT is in the guest; made when it is missing',
-    (path) => resolve(path),
+    someDirectory,
   )
   .option('--qemu <arguments>', 'more arguments for QEMU, separated by spaces (repeatable)', words, [])
   .argument('<command...>')
@@ -73,7 +73,8 @@ program
   .action(async (command: readonly string[], options: RunOptions) => {
     const streams = { stdout: process.stdout, stderr: process.stderr, say };
     const output = options.output;
-    process.exitCode = await run({ ...options, output, command }, streams, interrupted.signal);
+    const ended = await run({ ...options, output, command }, streams, interrupted.signal);
+    process.exitCode = ended.status;
   });
 
 interface MatrixOptions {
@@ -162,6 +163,11 @@ function between(least: number, most: number, unit: string): (text: string) => n
   };
 }
 
+function someDirectory(path: string): string {
+  if (path === '') throw new InvalidArgumentError('It is the path of a directory.');
+  return resolve(path);
+}
+
 function words(text: string, before: readonly string[]): readonly string[] {
   return [...before, ...text.split(/\s+/).filter((word) => word !== '')];
 }
@@ -173,6 +179,9 @@ function say(text: string): void {
 function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
+
+// Whoever reads us may go before we end, as head(1) does: what there is to do and to clear away, we do all the same.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 
 /** Ctrl-C and the like: all work is cancelled and cleared away, and we end as a shell would expect. */
 const interrupted = new AbortController();

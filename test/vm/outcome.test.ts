@@ -24,7 +24,17 @@ it.each([
   ['none at all', { ...report, numPassedTests: 0, testResults: [] }, 0, 'no test ran'],
   ['an error outside of the tests', report, 1, 'vitest ended with status 1'],
 ])('judges %s', (_, given, status, expected) => {
-  expect(reasonToFail(status, countReport(JSON.stringify(given)))).toBe(expected);
+  expect(reasonToFail(status, countReport(JSON.stringify(given)), undefined)).toBe(expected);
+});
+
+it('judges a kernel that complains while all tests pass', () => {
+  const counts = countReport(JSON.stringify(report));
+  expect(reasonToFail(0, counts, 'BUG: Bad page state')).toBe('Its kernel says: BUG: Bad page state');
+  expect(reasonToFail(1, { ...counts, failed: 2 }, 'BUG: Bad page state')).toBe('2 failed');
+});
+
+it('says of a report that ends too early what it is', () => {
+  expect(() => countReport('{"numPassedTests": 3')).toThrow(/report is cut off/);
 });
 
 it('counts a guest without a report as one failure', () => {

@@ -1,5 +1,6 @@
 // What came of a suite in a guest, judged from vitest's report.
 import type { Suite } from './suites.ts';
+import { Trouble } from './trouble.ts';
 
 export interface Outcome {
   readonly kernel: string;
@@ -29,7 +30,7 @@ interface Report {
 
 /** A file that cannot even be loaded counts as one test that failed. */
 export function countReport(json: string): Counts {
-  const report: Report = JSON.parse(json);
+  const report = parse(json);
   const unloaded = report.testResults.filter(
     ({ status, assertionResults }) => status === 'failed' && assertionResults.length === 0,
   );
@@ -40,12 +41,21 @@ export function countReport(json: string): Counts {
   };
 }
 
-/** Why these counts are no success: nothing but passed tests is one, and at least one of them. */
-export function reasonToFail(status: number, counts: Counts): string | undefined {
+function parse(json: string): Report {
+  try {
+    return JSON.parse(json);
+  } catch {
+    throw new Trouble("vitest's report is cut off: was there room for it in the temporary directory?");
+  }
+}
+
+/** Why these counts are no success: nothing but passed tests is one, and at least one of them, on a sound kernel. */
+export function reasonToFail(status: number, counts: Counts, fault: string | undefined): string | undefined {
   if (counts.failed > 0) return `${counts.failed} failed`;
   if (counts.skipped > 0) return `${counts.skipped} skipped: in a guest nothing is`;
   if (counts.passed === 0) return 'no test ran';
   if (status !== 0) return `vitest ended with status ${status}`;
+  if (fault !== undefined) return `Its kernel says: ${fault}`;
   return undefined;
 }
 

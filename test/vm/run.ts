@@ -1,24 +1,27 @@
 // Boots a guest, runs one command in it, and leaves nothing behind.
 import { once } from 'node:events';
-import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, readFile, realpath, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { accelerator } from './accelerator.ts';
-import { obtain, type Unpacked } from './cache.ts';
+import { cacheDirectory, obtain, type Unpacked } from './cache.ts';
 import { commandScript } from './command.ts';
+import { makeDirectory } from './directory.ts';
 import { initramfs } from './initramfs.ts';
-import { hasStarted, lastLines, trouble } from './kernel-log.ts';
+import { fault, hasStarted, lastLines, trouble } from './kernel-log.ts';
 import type { Kernel } from './kernels.ts';
-import { keepLog } from './logs.ts';
+import { type Kept, keepLog } from './logs.ts';
 import { qemu } from './process.ts';
 import { deviceArguments, machineArguments } from './qemu.ts';
 import { needSpace } from './space.ts';
 import { UntilMark } from './stream.ts';
+import { inTemporary } from './temporary.ts';
 import { needTools } from './tools.ts';
 import { TimeLimit, Trouble } from './trouble.ts';
+import { visible } from './visible.ts';
 
 export interface Order {
   readonly kernel: Kernel;
@@ -48,34 +51,48 @@ export interface Streams {
 const temporarySpace = 32 * 1024 * 1024;
 const guest = (name: string) => new URL(`guest/${name}`, import.meta.url).pathname;
 
+export interface Ended {
+  /** The command's exit status. */
+  readonly status: number;
+  /** What its kernel said that only a fault makes it say. */
+  readonly fault: string | undefined;
+}
+
 /**
- * The exit status of the command. Throws a Trouble when there is none: the guest cannot be made, takes too long, or dies.
- * Whatever happens, also when the signal comes, the guest is gone before this returns.
+ * Throws a Trouble when the command has no exit status: the guest cannot be made, takes too long, or dies. Whatever
+ * happens, also when the signal comes, the guest is gone before this returns.
  */
-export async function run(order: Order, streams: Streams, signal: AbortSignal): Promise<number> {
+export async function run(order: Order, streams: Streams, signal: AbortSignal): Promise<Ended> {
   await needTools();
-  needShortPath();
-  await needSpace(tmpdir(), temporarySpace, 'set TMPDIR to a directory on another file system');
+  const temporary = await visible('The temporary directory', tmpdir(), 'set TMPDIR to a directory elsewhere');
+  needShortPath(temporary);
+  await needSpace(temporary, temporarySpace, 'set TMPDIR to a directory on another file system');
+  await visible('The cache', cacheDirectory, 'set XDG_CACHE_HOME to a directory elsewhere');
+  await visible('The current directory', process.cwd(), 'go to another one');
+  if (order.output !== undefined) await makeOutput(order.output);
   const kernel = await obtain(order.kernel, streams.say, signal);
   const boot = {
     initramfs: await initramfs(kernel, guest('init.sh'), signal),
     accelerator: await accelerator(kernel, signal),
   };
-  const directory = await mkdtemp(join(tmpdir(), 'penstock-vm-'));
-  try {
-    return await runIn(directory, order, kernel, boot, streams, signal);
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
+  return await inTemporary(temporary, 'penstock-vm', (directory) =>
+    runIn(directory, order, kernel, boot, streams, signal),
+  );
 }
 
 /** The address of a Unix socket has room for 107 bytes. */
-function needShortPath(): void {
-  const path = join(tmpdir(), 'penstock-vm-XXXXXX/stdout');
+function needShortPath(temporary: string): void {
+  const path = join(temporary, 'penstock-vm-XXXXXX/stdout');
   if (Buffer.byteLength(path) <= 107) return;
   throw new Trouble(
-    `The temporary directory ${tmpdir()} has too long a name for sockets in it; set TMPDIR to a shorter one.`,
+    `The temporary directory ${temporary} has too long a name for sockets in it; set TMPDIR to a shorter one.`,
   );
+}
+
+async function makeOutput(output: string): Promise<void> {
+  await makeDirectory(output).catch((error: Error) => {
+    throw new Trouble(`The output directory ${output} cannot be made (${error.message}).`);
+  });
 }
 
 type Boot = Pick<Parameters<typeof machineArguments>[0], 'initramfs' | 'accelerator'>;
@@ -87,10 +104,10 @@ async function runIn(
   boot: Boot,
   streams: Streams,
   signal: AbortSignal,
-): Promise<number> {
+): Promise<Ended> {
   const log = join(directory, 'kernel.log');
   const output = order.output ?? join(directory, 'output');
-  await mkdir(output, { recursive: true });
+  await makeDirectory(output);
   await copyFile(guest('start.sh'), join(directory, 'start.sh'));
   await writeFile(join(directory, 'command.sh'), commandScript(order.kernel.name, order.command));
 
@@ -109,7 +126,10 @@ async function runIn(
         cpus: order.cpus,
         memory: order.memory,
         log,
-        environment: { PENSTOCK_VM_DIRECTORY: directory, PENSTOCK_VM_MODULES: kernel.modules },
+        environment: {
+          PENSTOCK_VM_DIRECTORY: directory,
+          PENSTOCK_VM_MODULES: await realpath(kernel.modules),
+        },
       }),
       ...deviceArguments({
         output,
@@ -130,9 +150,14 @@ async function runIn(
     signal.throwIfAborted();
     await Promise.all(ports.map((port) => port.close()));
     if (status !== undefined) {
-      if (status[0] !== 0)
-        streams.say(`exit status ${status[0]}; kernel log: ${await keepLog(log, order.kernel.name)}`);
-      return status[0] ?? 0;
+      const [first = 0] = status;
+      const found = fault(await readFile(log, 'latin1').catch(() => ''));
+      if (first !== 0 || found !== undefined) {
+        const says = found === undefined ? '' : `; its kernel says: ${found}`;
+        const kept = await keepLog(log, order.kernel.name);
+        streams.say(`exit status ${first}${says}; kernel log: ${'file' in kept ? kept.file : notKept(kept)}`);
+      }
+      return { status: first, fault: found };
     }
     // QEMU's own complaint, such as about an argument: no guest was there.
     if (exitCode !== undefined && exitCode !== 0)
@@ -182,9 +207,10 @@ async function failure(order: Order, log: string, late: boolean): Promise<Troubl
   const text = await readFile(log, 'latin1').catch(() => '');
   const found = trouble(text);
   const because = found === undefined ? '' : `\nIts kernel says: ${found}`;
-  const end =
-    `${because}\nThe last lines of its kernel log, which is kept in ${await keepLog(log, order.kernel.name)}:\n` +
-    lastLines(text, 20).replaceAll(/^/gm, '  ');
+  const kept = await keepLog(log, order.kernel.name);
+  const where = 'file' in kept ? `is kept in ${kept.file}` : notKept(kept);
+  const lines = lastLines(text, 20).replaceAll(/^/gm, '  ');
+  const end = `${because}\nThe last lines of its kernel log, which ${where}:\n${lines}`;
   const kernel = `The guest (kernel ${order.kernel.name})`;
   if (late) {
     const what = hasStarted(text) ? 'did not finish its command' : 'did not get so far as to run its command';
@@ -194,4 +220,8 @@ async function failure(order: Order, log: string, late: boolean): Promise<Troubl
   }
   const what = found?.startsWith('Kernel panic') ? 'panicked' : 'ended without an exit status of its command';
   return new Trouble(`${kernel} ${what}.${end}`);
+}
+
+function notKept({ reason }: Kept & { readonly reason: string }): string {
+  return `could not be kept: ${reason}`;
 }
