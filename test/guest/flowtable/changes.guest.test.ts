@@ -317,7 +317,9 @@ describe('the fast path', () => {
     await plane.load(table([going]), stamp());
     await lab.client.connect('other', 'tcp', '10.1.0.1', 8080);
     await untilFastOrNot('other');
-    expect((await flowsTo(endpoint('10.1.0.1', 'tcp', 8080))).some(({ fast }) => fast)).toBe(false);
+    const flows = await flowsTo(endpoint('10.1.0.1', 'tcp', 8080));
+    expect(flows.length).toBeGreaterThan(0);
+    expect(flows.filter(({ fast }) => fast)).toEqual([]);
   });
 
   async function untilFastOrNot(key: string): Promise<void> {
