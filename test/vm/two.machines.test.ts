@@ -3,20 +3,35 @@ import { access, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { kernels } from './kernels.ts';
+import { leavesTheHostAlone } from './testing/host.ts';
 import { Runner } from './testing/runner.ts';
+
+leavesTheHostAlone();
 
 const scripts = new URL('two-machines/', import.meta.url).pathname;
 /** Seconds that each guest has; it takes a fifth of it on two processors without hardware virtualisation. */
 const limit = 1200;
 
 let directory: string;
-beforeAll(async () => {
+let runners: Runner[];
+beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'vm-test-two-'));
+  runners = [];
 });
-afterAll(async () => {
+afterEach(async () => {
+  abort();
+  await Promise.all(runners.map((runner) => runner.process));
+  const left = await Promise.all(runners.map((runner) => runner.leftovers()));
   await rm(directory, { recursive: true, force: true });
+  expect(left.flat()).toEqual([]);
 });
+
+/** Ends those that run. */
+function abort(): void {
+  for (const { process } of runners) process.kill('SIGINT');
+}
 
 /** A card at each end of a Unix socket, where one machine listens and the other connects. */
 function card(wire: 'wan' | 'lan', mac: number, listens: boolean): readonly string[] {
@@ -25,9 +40,18 @@ function card(wire: 'wan' | 'lan', mac: number, listens: boolean): readonly stri
   return ['--qemu', ` -netdev stream,id=${wire},${end} -device ${device}`];
 }
 
-function start(script: string, cards: readonly string[]): Promise<Runner> {
-  const settings = ['--kernel', '6.12', '--timeout', `${limit}`, '--output', join(directory, 'output')];
-  return Runner.start(['run', ...settings, ...cards, '--', join(scripts, script)]);
+async function start(kernel: string, script: string, cards: readonly string[]): Promise<Runner> {
+  const settings = ['--kernel', kernel, '--timeout', `${limit}`, '--output', join(directory, 'output')];
+  const runner = await Runner.start(['run', ...settings, ...cards, '--', join(scripts, script)]);
+  runners.push(runner);
+  return runner;
+}
+
+/** Its end; with one that fails goes the other, which would wait for it. */
+async function end({ process }: Runner): Promise<{ readonly status: number; readonly said: string }> {
+  const { exitCode = -1, stderr } = await process;
+  if (exitCode !== 0) abort();
+  return { status: exitCode, said: stderr };
 }
 
 async function untilThere(path: string, runner: Runner): Promise<void> {
@@ -59,14 +83,17 @@ async function grown(file: string, pattern: RegExp): Promise<number> {
   return counted(await read(`${file}-after`), pattern) - counted(await read(`${file}-before`), pattern);
 }
 
-it(
-  'forwards between its cards in the driver, and its stack nothing',
-  async () => {
-    const gateway = await start('gateway.sh', [...card('wan', 1, true), ...card('lan', 2, true)]);
+it.each(kernels)(
+  'forwards between its cards in the driver, and its stack nothing, under $name',
+  async ({ name }) => {
+    const gateway = await start(name, 'gateway.sh', [...card('wan', 1, true), ...card('lan', 2, true)]);
     await untilThere(join(directory, 'lan'), gateway);
-    const peer = await start('peer.sh', [...card('wan', 3, false), ...card('lan', 4, false)]);
-    const ends = await Promise.all([gateway.process, peer.process]);
-    expect(ends.map(({ exitCode, stderr }) => (exitCode === 0 ? '' : stderr))).toEqual(['', '']);
+    const peer = await start(name, 'peer.sh', [...card('wan', 3, false), ...card('lan', 4, false)]);
+    const ends = await Promise.all([end(gateway), end(peer)]);
+    expect(
+      ends.map(({ status }) => status),
+      ends.map(({ said }) => said).join('\n'),
+    ).toEqual([0, 0]);
     expect(await read('complaints-warm')).toBe('');
     expect(await read('complaints')).toBe('');
 
