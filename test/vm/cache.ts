@@ -1,5 +1,5 @@
 // The kernels that are unpacked on this host: downloaded once by package name, never installed.
-import { mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { ExecaError, execa } from 'execa';
@@ -51,7 +51,8 @@ export async function obtain(
       if (there !== undefined) return there;
       throw new Trouble(
         `No Debian package matches ${kernel.packages.source} (kernel ${kernel.name}), and none is cached. ` +
-          `Is the host's network up, and does "apt-cache search linux-image" list kernels of Debian 12?`,
+          `It is a kernel of ${kernel.debian}: is the host's network up, and are that release's packages among those ` +
+          'of apt (see "apt-cache search linux-image")?',
       );
     }
     const entry = `${wanted.name}_${wanted.version}`;
@@ -158,6 +159,7 @@ async function unpack(
     const file = await download(wanted, work, say, signal);
     const tree = join(work, 'tree');
     await execa('dpkg-deb', ['-x', file, tree], { cancelSignal: signal });
+    await linkLib(tree);
     await execa('depmod', ['-b', tree, release], { cancelSignal: signal });
     await rename(tree, directory);
   } catch (error) {
@@ -166,6 +168,13 @@ async function unpack(
   } finally {
     await rm(work, { recursive: true, force: true });
   }
+}
+
+/** Debian 13 packs modules below usr/lib, which is not sought there; Debian 12 below lib. */
+async function linkLib(tree: string): Promise<void> {
+  await symlink('usr/lib', join(tree, 'lib')).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
 }
 
 async function download(

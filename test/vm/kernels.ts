@@ -16,14 +16,22 @@ export interface Kernel {
   readonly name: string;
   /** Debian's packages of it; their numbers change with every update, and the newest is taken. apt-cache(8) reads this too: POSIX syntax. */
   readonly packages: RegExp;
+  /** Where they are. */
+  readonly debian: string;
   readonly promises: readonly Feature[];
 }
 
 export const kernels: readonly Kernel[] = [
-  { name: '6.1', packages: /^linux-image-6\.1\.0-[0-9]+-amd64$/, promises: ['nftables', 'xdp', 'flowtable'] },
+  {
+    name: '6.1',
+    packages: /^linux-image-6\.1\.0-[0-9]+-amd64$/,
+    debian: 'Debian 12',
+    promises: ['nftables', 'xdp', 'flowtable'],
+  },
   {
     name: '6.12',
-    packages: /^linux-image-6\.12\.[0-9]+\+deb12-amd64$/,
+    packages: /^linux-image-6\.12\.[0-9]+\+deb1[23]-amd64$/,
+    debian: 'Debian 12 or 13',
     promises: ['nftables', 'xdp', 'flowtable', 'flow-filters'],
   },
 ];

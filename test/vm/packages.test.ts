@@ -22,6 +22,19 @@ it.each([
   },
 );
 
+it('takes the kernels of Debian 13 as well', () => {
+  const packages = kernels.find(({ name }) => name === '6.12')?.packages ?? /^$/;
+  const of = (...versions: readonly string[]) =>
+    newest(
+      versions.map((version) => `linux-image-${version}-amd64`),
+      packages,
+    );
+  expect(of('6.12.48+deb13', '6.12.9+deb13', '6.12.48+deb13-cloud')).toBe('linux-image-6.12.48+deb13-amd64');
+  expect(of('6.12.100+deb12', '6.12.48+deb13')).toBe('linux-image-6.12.100+deb12-amd64');
+  expect(of('6.12.48+deb12', '6.12.48+deb13')).toBe('linux-image-6.12.48+deb13-amd64');
+  expect(of('6.12.48+deb14', '6.120.1+deb13')).toBeUndefined();
+});
+
 it('finds nothing in an empty answer', () => {
   expect(namesFound('')).toEqual([]);
   expect(newest([], /./)).toBeUndefined();
