@@ -1,10 +1,10 @@
 // The kernels that are unpacked on this host: downloaded once by package name, never installed.
-import { mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { ExecaError, execa } from 'execa';
 import { makeDirectory } from './directory.ts';
-import type { Kernel } from './kernels.ts';
+import { type Kernel, kernels } from './kernels.ts';
 import { locked } from './lock.ts';
 import { namesFound, newest, type Package, parsePackage } from './packages.ts';
 import { needSpace } from './space.ts';
@@ -40,6 +40,12 @@ export async function obtain(
   say: (text: string) => void,
   signal: AbortSignal,
 ): Promise<Unpacked> {
+  const found = await find(kernel, say, signal);
+  await markUsed(found.directory);
+  return found;
+}
+
+async function find(kernel: Kernel, say: (text: string) => void, signal: AbortSignal): Promise<Unpacked> {
   const known = await remembered(kernel);
   if (known !== undefined) return known;
   await makeCache(kernelDirectory);
@@ -58,11 +64,45 @@ export async function obtain(
     const entry = `${wanted.name}_${wanted.version}`;
     const unpacked = describe(entry);
     if (unpacked === undefined) throw new Error(`The package name ${wanted.name} is not understood.`);
-    if (!(await readdir(kernelDirectory)).includes(entry)) await unpack(wanted, unpacked, say, signal);
+    const isNew = !(await readdir(kernelDirectory)).includes(entry);
+    if (isNew) await unpack(wanted, unpacked, say, signal);
     await writeFile(`${memory(kernel)}.new`, `${await listsTime()} ${entry}`);
     await rename(`${memory(kernel)}.new`, memory(kernel));
+    if (isNew) {
+      const newestOnes = await Promise.all(kernels.map(cached));
+      await removeOld(kernelDirectory, [entry, ...newestOnes.flatMap((one) => one?.directory ?? [])]);
+    }
     return unpacked;
   });
+}
+
+/** Days; a guest that may have booted it has ended long before. */
+const disuse = 7;
+
+/** Nobody has marked it as used for a week. */
+export async function isUnused(path: string): Promise<boolean> {
+  const found = await stat(path).catch(() => undefined);
+  return found !== undefined && Date.now() - found.mtimeMs > disuse * 86_400_000;
+}
+
+/** A cache that cannot be written serves as well. */
+export async function markUsed(path: string): Promise<void> {
+  const now = new Date();
+  await utimes(path, now, now).catch(() => {});
+}
+
+/** Removes the kernels in this directory that are not used any more, but for these. The lock must be ours. */
+export async function removeOld(directory: string, keep: readonly string[]): Promise<void> {
+  const names = keep.map((path) => basename(path));
+  for (const entry of await readdir(directory)) {
+    if (describe(entry) === undefined || names.includes(entry)) continue;
+    if (!(await isUnused(join(directory, entry)))) continue;
+    // Under a name first that nobody takes for a whole one, and that the next to unpack removes.
+    const away = join(directory, `unpacking-${entry}`);
+    await rename(join(directory, entry), away)
+      .then(() => rm(away, { recursive: true, force: true }))
+      .catch(() => {});
+  }
 }
 
 /** apt takes seconds to answer, and answers the same while its lists are. */

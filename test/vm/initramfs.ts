@@ -14,7 +14,7 @@ import {
 } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { execa } from 'execa';
-import { cacheRemedy, type Unpacked } from './cache.ts';
+import { cacheRemedy, isUnused, markUsed, type Unpacked } from './cache.ts';
 import { needSpace } from './space.ts';
 import { find } from './tools.ts';
 import { Trouble } from './trouble.ts';
@@ -33,8 +33,16 @@ export async function initramfs(kernel: Unpacked, program: string, signal: Abort
   for (const part of parts) hash.update(part);
   const name = `initramfs-${hash.digest('hex').slice(0, 12)}`;
   const file = join(kernel.directory, name);
-  if ((await readdir(kernel.directory)).includes(name)) return file;
+  const there = await readdir(kernel.directory);
+  if (there.includes(name)) {
+    await markUsed(file);
+    return file;
+  }
 
+  for (const old of there.filter((entry) => /^(initramfs|making)-/.test(entry))) {
+    const path = join(kernel.directory, old);
+    if (await isUnused(path)) await rm(path, { recursive: true, force: true });
+  }
   await needSpace(kernel.directory, 64 * 1024 * 1024, cacheRemedy);
   const work = await mkdtemp(join(kernel.directory, 'making-'));
   try {
