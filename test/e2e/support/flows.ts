@@ -53,7 +53,7 @@ export class Flows implements AsyncDisposable {
   }
 
   /** Sends a datagram each few milliseconds from one port, until the end. */
-  async send(id: string, address: string, port: number, interval = 5): Promise<void> {
+  async send(id: string, address: string, port: number, interval = 5 * slowness): Promise<void> {
     await this.#call({ kind: 'send', id, address, port, interval });
   }
 
@@ -115,7 +115,7 @@ export async function reachAll(flows: Flows, address: string, wanted = 3) {
   for (let count = 0; count < 60 && (connections.size < wanted || senders.size < wanted); count += 1) {
     await flows.open(`tcp-${count}`, address, 80);
     connections.set(await flows.ask(`tcp-${count}`), `tcp-${count}`);
-    await flows.send(`udp-${count}`, address, 53, 10);
+    await flows.send(`udp-${count}`, address, 53, 10 * slowness);
     senders.set((await flows.firstAnswer(`udp-${count}`)) ?? '', `udp-${count}`);
   }
   const idOf = (ids: ReadonlyMap<string, string>, machine: string): string => {
