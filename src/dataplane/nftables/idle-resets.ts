@@ -5,10 +5,13 @@ import type { Flows } from '../conntrack/flows.ts';
 import type { FlowMarks } from '../conntrack/selection.ts';
 import type { Resets } from '../reset/resets.ts';
 import { type IdleRules, idleRules, isOver } from './idle-flows.ts';
+import { resetGrace } from './timeouts.ts';
 
-/** How often, in ms. Where there are so many flows that it takes long, less often: a tenth of the time at most. */
+/** How often, in ms. Where there are so many flows that it takes long, less often: a tenth of the time at most, */
 const interval = 1_000;
 const share = 10;
+/** but never so seldom that the kernel ends a flow between two looks. */
+const longest = (resetGrace * 1_000 * 2) / 3;
 
 export interface IdleResetsParts {
   readonly flows: Flows;
@@ -57,6 +60,7 @@ export class IdleResets {
     } catch (error) {
       logger.error({ err: error }, 'idle connections could not be reset; trying again');
     }
-    this.#lookAgain = begun + Math.max(interval, (performance.now() - begun) * share) - interval / 2;
+    const pause = Math.min(longest, Math.max(interval, (performance.now() - begun) * share));
+    this.#lookAgain = begun + pause - interval / 2;
   }
 }
