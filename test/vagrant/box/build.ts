@@ -2,9 +2,9 @@
 // anew when what it is made of changes.
 import { createHash } from 'node:crypto';
 import { access, copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { ExecaError, execa } from 'execa';
-import { cacheDirectory } from '../../vm/cache.ts';
+import { cacheDirectory, cacheRemedy } from '../../vm/cache.ts';
 import { locked } from '../../vm/lock.ts';
 import { needSpace } from '../../vm/space.ts';
 import { Trouble } from '../../vm/trouble.ts';
@@ -31,7 +31,6 @@ const system = [
 /** A sparse file: what a machine writes beyond what is in it. */
 const gibibytes = 4;
 const needed = 4 * 1024 ** 3;
-const remedy = 'set XDG_CACHE_HOME to a directory on another file system';
 
 export async function box(say: (text: string) => void, signal: AbortSignal): Promise<Box> {
   const [debian, packages] = await Promise.all([release(), labPackages()]);
@@ -40,17 +39,19 @@ export async function box(say: (text: string) => void, signal: AbortSignal): Pro
   await mkdir(boxDirectory, { recursive: true });
   return await locked(join(boxDirectory, 'lock'), signal, async () => {
     if (await exists(wanted.file)) return wanted;
-    await clear();
-    await needSpace(boxDirectory, needed, remedy);
+    await clear((entry) => entry.startsWith('building-'));
+    await needSpace(boxDirectory, needed, cacheRemedy);
     await build(wanted, debian, [...system, ...packages], say, signal);
+    // Those that nobody asks for any more, now that there is another.
+    await clear((entry) => entry.endsWith('.box') && entry !== basename(wanted.file));
     return wanted;
   });
 }
 
-/** Half made ones, and those that nobody asks for any more. The lock is ours. */
-async function clear(): Promise<void> {
-  for (const entry of await readdir(boxDirectory)) {
-    if (entry !== 'lock') await rm(join(boxDirectory, entry), { recursive: true, force: true });
+/** The lock is ours. */
+async function clear(unwanted: (entry: string) => boolean): Promise<void> {
+  for (const entry of (await readdir(boxDirectory)).filter(unwanted)) {
+    await rm(join(boxDirectory, entry), { recursive: true, force: true });
   }
 }
 
