@@ -28,25 +28,29 @@ export async function circle(
     say(`${what}: ${Math.round((performance.now() - begin) / 1_000)} s`);
     return result;
   };
+  await Sandbox.possible();
   const made = await timed('the box', () => box(say, signal));
   await Sandbox.sweep();
   const sandbox = await timed('libvirt', () => Sandbox.start(`circle-${process.pid}`, true, signal));
   const end = (): void => void sandbox.end();
   signal.addEventListener('abort', end);
   try {
-    await timed('vagrant box add', () => sandbox.add(made));
+    await timed('vagrant box add', () => sandbox.add(made, signal));
     await timed('vagrant up', async () => {
-      await sandbox.run(made, ['vagrant', 'up', ...plain, ...names[form]], 'inherit', true);
+      await sandbox.run(made, ['vagrant', 'up', ...plain, ...names[form]], {
+        stdio: 'inherit',
+        reject: true,
+      });
     });
     let clean = true;
     for (const dataplane of dataplanes) {
       await timed(`the demo on ${dataplane}`, async () => {
-        const { failed } = await sandbox.run(made, demo(form, dataplane), 'inherit');
+        const { failed } = await sandbox.run(made, demo(form, dataplane), { stdio: 'inherit' });
         clean &&= !failed;
       });
     }
     await timed('vagrant destroy', async () => {
-      await sandbox.run(made, ['vagrant', 'destroy', '--force'], 'inherit', true);
+      await sandbox.run(made, ['vagrant', 'destroy', '--force'], { stdio: 'inherit', reject: true });
     });
     const left = [...(await sandbox.machines()), ...(await sandbox.networks())];
     if (left.length > 0) say(`vagrant destroy has left ${left.join(', ')}`);

@@ -1,9 +1,11 @@
 // scripts/vm box and scripts/vm vagrant.
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import type { DataPlane } from '../lab/record.ts';
+import { Trouble } from '../vm/trouble.ts';
 import { box } from './box/build.ts';
 import { circle, type Form } from './circle.ts';
-import { Sandbox } from './sandbox/sandbox.ts';
+import { inLasting } from './sandbox/lasting.ts';
+import { needRoot, Sandbox } from './sandbox/sandbox.ts';
 
 export interface Surroundings {
   readonly say: (text: string) => void;
@@ -27,14 +29,24 @@ Try:
   scripts/vm vagrant destroy --force
 `;
 
-/** Of the machines that stay from one command to the next. */
-const lasting = 'sandbox';
+interface Options {
+  readonly single?: true;
+  readonly dataplane?: readonly DataPlane[];
+}
+
+const both: readonly DataPlane[] = ['nftables', 'xdp'];
+const elsewhere = {
+  single: 'Commands of Vagrant name the machine instead: scripts/vm vagrant up single',
+  dataplane:
+    'Of the commands only the demo takes it, after its name: scripts/vm vagrant demo --dataplane nftables or xdp',
+};
 
 export function addCommands(program: Command, { say, signal }: Surroundings): void {
   program
     .command('box')
     .description("build Vagrant's box from Debian packages, unless it is there, and print where it is")
     .action(async () => {
+      needRoot('box');
       process.stdout.write(`${(await box(say, signal)).file}\n`);
     });
 
@@ -44,34 +56,43 @@ export function addCommands(program: Command, { say, signal }: Surroundings): vo
       'Vagrant machines on this host, emulated; without arguments the whole way from up to destroy',
     )
     .option('--single', 'one machine with the lab in namespaces, instead of four')
-    .addOption(
-      new Option('--dataplane <plane...>', 'what forwards, one after the other')
-        .choices(['nftables', 'xdp'])
-        .default(['nftables', 'xdp'], 'both'),
+    .option(
+      '--dataplane <plane...>',
+      'what forwards, one after the other: nftables, xdp (default: both)',
+      planes,
     )
     .argument('[arguments...]')
     .addHelpText('after', explanation)
     .allowUnknownOption()
     .passThroughOptions()
-    .action(async (args: readonly string[], options: { single?: true; dataplane: readonly DataPlane[] }) => {
-      const form: Form = options.single === true ? 'single' : 'machines';
+    .action(async (args: readonly string[], { single, dataplane }: Options) => {
+      const form: Form = single === true ? 'single' : 'machines';
       if (args.length === 0) {
-        process.exitCode = (await circle(form, options.dataplane, { say, signal })) ? 0 : 1;
+        const clean = await circle(form, dataplane ?? both, { say, signal });
+        if (!signal.aborted) process.exitCode = clean ? 0 : 1;
         return;
       }
-      process.exitCode = await vagrant(args, { say, signal });
+      if (single !== undefined) throw new Trouble(`--single stands alone. ${elsewhere.single}`);
+      if (dataplane !== undefined) throw new Trouble(`--dataplane stands alone. ${elsewhere.dataplane}`);
+      const status = await vagrant(args, { say, signal });
+      if (!signal.aborted) process.exitCode = status;
     });
 }
 
-/** Its exit status. The last machine's end is the sandbox's. */
+function planes(text: string, before: readonly DataPlane[] = []): readonly DataPlane[] {
+  if (text === 'nftables' || text === 'xdp') return [...before, text];
+  throw new InvalidArgumentError(`It is nftables or xdp. ${elsewhere.dataplane}`);
+}
+
+/** Its exit status, on machines that stay until the last of them is destroyed. */
 async function vagrant(args: readonly string[], { say, signal }: Surroundings): Promise<number> {
+  await Sandbox.possible();
   const made = await box(say, signal);
-  const there = await Sandbox.find(lasting);
-  const sandbox = there ?? (await Sandbox.start(lasting, false, signal));
-  await sandbox.add(made);
-  const [first = '', ...rest] = args;
-  const command = first === 'demo' ? ['scripts/demo', '--vm=vagrant', ...rest] : ['vagrant', ...args];
-  const { exitCode } = await sandbox.run(made, command, 'inherit');
-  if ((await sandbox.machines()).length === 0) await sandbox.end();
-  return exitCode ?? 1;
+  return await inLasting(signal, async (sandbox) => {
+    await sandbox.add(made, signal);
+    const [first = '', ...rest] = args;
+    const command = first === 'demo' ? ['scripts/demo', '--vm=vagrant', ...rest] : ['vagrant', ...args];
+    const { exitCode } = await sandbox.run(made, command, { stdio: 'inherit', signal });
+    return exitCode ?? 1;
+  });
 }
