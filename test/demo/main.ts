@@ -42,13 +42,24 @@ function count(text: string): number {
   return value;
 }
 
+/** Ctrl-C and the like in the forms with machines: what holds them is cleared away first. A lab has its own way. */
+const interrupted = new AbortController();
+const statuses = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+
 async function demo(): Promise<boolean> {
   if (vm === undefined) return await demoInNamespaces();
-  const { place, reason } = vm === true ? choose(await look()) : { place: vm, reason: 'as asked for' };
+  for (const [name, status] of Object.entries(statuses)) {
+    process.on(name, () => {
+      process.exitCode = status;
+      interrupted.abort();
+    });
+  }
+  const { signal } = interrupted;
+  const { place, reason } = vm === true ? choose(await look(signal)) : { place: vm, reason: 'as asked for' };
   line(`Playing ${place === 'vagrant' ? "on Vagrant's machines" : 'in a guest of scripts/vm'}: ${reason}.`);
   return place === 'vagrant'
-    ? await demoOnMachines(dataplane, machines)
-    : await demoInGuest(dataplane, machines);
+    ? await demoOnMachines(dataplane, machines, signal)
+    : await demoInGuest(dataplane, machines, signal);
 }
 
 async function demoInNamespaces(): Promise<boolean> {
@@ -70,8 +81,11 @@ async function demoInNamespaces(): Promise<boolean> {
 }
 
 try {
-  process.exitCode = (await demo()) ? 0 : 1;
+  const clean = await demo();
+  if (!interrupted.signal.aborted) process.exitCode = clean ? 0 : 1;
 } catch (error) {
-  process.stderr.write(`demo: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
+  if (!interrupted.signal.aborted) {
+    process.stderr.write(`demo: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = 1;
+  }
 }
