@@ -3,7 +3,8 @@ import { slowness } from './test/slowness.ts';
 
 // unit: anywhere, no privileges. kernel: root and nf_tables, in namespaces of its own. e2e, e2e-xdp: the real agent in a
 // lab, on nftables and on XDP. guest: what needs another kernel or network cards, inside of a virtual machine. vm: the
-// virtual machines themselves, from outside; machines: several, wired together; vagrant: Vagrant's, which takes long.
+// virtual machines themselves, from outside; machines: several, wired together; vagrant: Vagrant's, and the demo in a
+// guest, which take long.
 
 /** All end-to-end tests with an agent whose data plane can be chosen. */
 const onEachDataPlane = [
@@ -124,7 +125,9 @@ export default defineConfig({
         test: {
           ...endToEnd,
           name: 'vagrant',
-          include: ['test/vagrant/**/*.vm.test.ts'],
+          include: ['test/vagrant/**/*.vm.test.ts', 'test/demo/**/*.vm.test.ts'],
+          // Emulated machines wait for each other's processors.
+          maxWorkers: 1,
         },
       },
     ],

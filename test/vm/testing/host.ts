@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect } from 'vitest';
 
 /** Compares the host's network, ruleset and mounts at the end of a file's tests with those at its beginning. */
 export function leavesTheHostAlone(): void {
-  let before: Readonly<Record<string, string>>;
+  let before: Host;
   beforeAll(async () => {
     before = await snapshot();
   });
@@ -14,7 +14,10 @@ export function leavesTheHostAlone(): void {
   });
 }
 
-async function snapshot(): Promise<Readonly<Record<string, string>>> {
+export type Host = Awaited<ReturnType<typeof snapshot>>;
+
+/** What of the host stays the same as long as nobody changes it. */
+export async function snapshot() {
   const say = async (file: string, ...args: readonly string[]) => (await execa(file, args)).stdout;
   const mounts = await readFile('/proc/self/mounts', 'utf8');
   const settings = ['net.ipv4.ip_forward', 'net.ipv6.conf.all.forwarding', 'net.ipv4.conf.all.rp_filter'];
@@ -22,7 +25,8 @@ async function snapshot(): Promise<Readonly<Record<string, string>>> {
     interfaces: await say('ip', '-brief', 'link'),
     // Brief: without the seconds that a leased address has left.
     addresses: await say('ip', '-brief', 'address'),
-    routes: await say('ip', 'route', 'show', 'table', 'all'),
+    // A router's announce their end, by the second.
+    routes: (await say('ip', 'route', 'show', 'table', 'all')).replaceAll(/ expires \d+sec/g, ''),
     ruleset: await say('nft', '--stateless', 'list', 'ruleset'),
     settings: await say('sysctl', ...settings),
     // Network namespaces come and go with the labs of this host.
