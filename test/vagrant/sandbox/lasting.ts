@@ -15,7 +15,7 @@ export async function inLasting<Result>(
   work: (sandbox: Sandbox) => Promise<Result>,
 ): Promise<Result> {
   const { sandbox, leave } = await locked(door, signal, async () => {
-    const there = (await Sandbox.find(name)) ?? (await Sandbox.start(name, false, signal));
+    const there = (await Sandbox.find(name, signal)) ?? (await Sandbox.start(name, false, signal));
     const here = await hold(inside, undefined, 'shared');
     return { sandbox: there, leave: async () => await here[Symbol.asyncDispose]() };
   });

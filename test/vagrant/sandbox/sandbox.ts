@@ -67,12 +67,16 @@ export class Sandbox {
   }
 
   /** Of this name; `undefined` when there is none. */
-  static async find(name: string): Promise<Sandbox | undefined> {
+  static async find(name: string, signal: AbortSignal): Promise<Sandbox | undefined> {
     const directory = join(home, name);
     const text = await readFile(join(directory, 'gate.json'), 'utf8').catch(() => undefined);
     if (text === undefined) return undefined;
     const gate = JSON.parse(text) as Process;
-    return (await isRunning(gate)) ? new Sandbox(directory, gate) : undefined;
+    if (!(await isRunning(gate))) return undefined;
+    const sandbox = new Sandbox(directory, gate);
+    // Who started it may have been killed meanwhile.
+    await sandbox.#untilReady(signal);
+    return sandbox;
   }
 
   /** Removes what sandboxes have left on disk whose processes were killed. */
