@@ -189,7 +189,7 @@ const signals = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 for (const [name, status] of Object.entries(signals)) {
   process.on(name, () => {
     process.exitCode = status;
-    interrupted.abort();
+    interrupted.abort(new Error(name));
   });
 }
 

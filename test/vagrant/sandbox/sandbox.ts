@@ -16,8 +16,8 @@ import type { Box } from '../box/build.ts';
 export const home = join(cacheDirectory, 'vagrant');
 const checkout = join(import.meta.dirname, '../../..');
 const patience = 60_000;
-/** Milliseconds that a command has to end when it is told to. */
-const grace = 30_000;
+/** Milliseconds that a command has to end when it is told to: Vagrant ends what it is at, and takes back what it has half made. */
+const grace = 120_000;
 /** The disks of the machines, as far as they differ from the box, and the box once more. */
 const needed = 6 * 1024 ** 3;
 
@@ -29,7 +29,7 @@ export interface RunOptions {
   readonly stdio?: 'inherit' | 'pipe';
   /** Whether a failure of the command rejects. Default false. */
   readonly reject?: boolean;
-  /** Tells the command to end. */
+  /** Tells the command to end; its reason is an error that names the signal which was sent to us. */
   readonly signal?: AbortSignal;
 }
 
@@ -156,7 +156,11 @@ export class Sandbox {
         },
       },
     );
-    const stop = (): void => void endChildOf(running.pid);
+    const stop = (): void => {
+      // Ctrl-C goes to everybody in front of the terminal. Vagrant clears up when it hears it once; twice, and it does not.
+      const heard = stdio === 'inherit' && process.stdin.isTTY && signal?.reason?.message === 'SIGINT';
+      void endChildOf(running.pid, heard);
+    };
     signal?.addEventListener('abort', stop);
     try {
       return await running;
@@ -255,15 +259,18 @@ async function gateOf(child: ChildProcess): Promise<Process> {
   return gate;
 }
 
-/** Tells the command that a waiter waits for to end, and ends it when it does not. */
-async function endChildOf(pid: number | undefined): Promise<void> {
+/** Tells the command that a waiter waits for to end, unless it has heard, and ends it when it does not. */
+async function endChildOf(pid: number | undefined, heard: boolean): Promise<void> {
   const waiting = await findProcess(pid ?? 0);
   const deadline = Date.now() + grace;
-  for (let told: number | undefined; waiting !== undefined && (await isRunning(waiting)); ) {
+  let told = heard;
+  while (waiting !== undefined && (await isRunning(waiting))) {
     const child = await firstOf(waiting);
     const late = Date.now() > deadline;
-    if (child !== undefined && (late || child !== told)) kill(child, late ? 'SIGKILL' : 'SIGTERM');
-    told = child;
+    if (child !== undefined && (late || !told)) {
+      kill(child, late ? 'SIGKILL' : 'SIGINT');
+      told = true;
+    }
     await sleep(50);
   }
 }
@@ -274,7 +281,7 @@ async function firstOf({ pid }: Process): Promise<number | undefined> {
   return Number.isNaN(first) ? undefined : first;
 }
 
-function kill(pid: number, signal: 'SIGTERM' | 'SIGKILL'): void {
+function kill(pid: number, signal: 'SIGINT' | 'SIGKILL'): void {
   try {
     process.kill(pid, signal);
   } catch {
