@@ -19,7 +19,7 @@ export interface AgentOptions {
   /** Added to the command line. */
   readonly arguments?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
-  /** Milliseconds until it has to answer. Default 40,000. */
+  /** Milliseconds until it has to answer. Default 90,000. */
   readonly patience?: number;
 }
 
@@ -44,7 +44,7 @@ export async function launchAgent(
     log,
     options.env,
   );
-  const deadline = Date.now() + (options.patience ?? 40_000 * slowness);
+  const deadline = Date.now() + (options.patience ?? 90_000 * slowness);
   while (agent !== undefined && (await isRunning(agent))) {
     if ((await connects(socket)) && (await answers(socket))) return agent;
     if (Date.now() > deadline) {
