@@ -25,6 +25,9 @@ const object = new URL('../../../bpf/penstock.bpf.o', import.meta.url).pathname;
 
 const instance = '00000000000000d0';
 
+/** What is remembered of flows and clients. */
+const memories = ['flows', 'seen', 'contested'] as const;
+
 export class Gateway {
   readonly program: LoadedProgram;
   readonly indices: Indices;
@@ -152,9 +155,16 @@ export class Gateway {
     this.#control().setUint32(layout.control.hop_cache, may ? 0xffffffff : 0, true);
   }
 
+  /** The flows and clients that another one, which has seen the same frames, knows, and since when. */
+  recall(other: Gateway): void {
+    for (const map of memories) {
+      new Uint8Array(this.program.memory(map).buffer).set(new Uint8Array(other.program.memory(map).buffer));
+    }
+  }
+
   /** Flows, clients and fragments. */
   forget(): void {
-    for (const map of ['flows', 'seen', 'contested']) {
+    for (const map of memories) {
       new Uint8Array(this.program.memory(map).buffer).fill(0);
     }
     const fragments = this.program.elements('fragments');
